@@ -1,0 +1,3 @@
+"""Active learning for people who train neural networks and think in scikit-learn."""
+
+__version__ = "0.1.0"
