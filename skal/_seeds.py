@@ -35,4 +35,5 @@ def seed_open_states(estimator, seed):
         for name in params
         if (name == "random_state" or name.endswith("__random_state")) and params[name] is None
     ]
-    return estimator.set_params(**{name: derive(seed, name) for name in open_states})
+    estimator.set_params(**{name: derive(seed, name) for name in open_states})
+    return estimator

@@ -1,0 +1,54 @@
+"""X as a sequence of rows: counted, validated at the door, taken by position."""
+
+import numpy as np
+from scipy import sparse
+from sklearn.utils.validation import _num_samples, validate_data
+
+from skal._compat import rows_of as take
+
+__all__ = ["check_rows", "n_rows", "take"]
+
+n_rows = _num_samples
+
+
+def check_rows(owner, X, *, allow_nan, reset, min_rows=1):
+    """X as `owner` works with it: a table validated as scikit-learn does, anything else untouched.
+
+    Sets or checks ``n_features_in_`` and ``feature_names_in_`` of `owner` where X is a table: a 2-d
+    array, a list of lists, a sparse matrix or a frame. A frame stays a frame, so that a model may
+    select its columns by name. Images, texts, paths and Datasets pass; the model will judge them.
+    """
+    if hasattr(X, "iloc") or hasattr(X, "__dataframe__"):
+        validate_data(owner, X, reset=reset, skip_check_array=True)
+        return X
+    X = _as_array_if_table(X)
+    if not (sparse.issparse(X) or (isinstance(X, np.ndarray) and _needs_two_dimensions(X))):
+        if n_rows(X) < min_rows:
+            raise ValueError(f"{type(owner).__name__} got 0 rows in X; it needs at least {min_rows}.")
+        return X
+    return validate_data(
+        owner,
+        X,
+        reset=reset,
+        accept_sparse=["csr"],
+        dtype=None if sparse.issparse(X) or X.dtype.kind in "OUS" else "numeric",
+        ensure_all_finite="allow-nan" if allow_nan else True,
+        ensure_min_samples=min_rows,
+    )
+
+
+def _as_array_if_table(X):
+    if isinstance(X, (np.ndarray, str, bytes)) or sparse.issparse(X):
+        return X
+    if isinstance(X, (list, tuple)) or (hasattr(X, "__array__") and not hasattr(X, "__getitem__")):
+        try:
+            array = np.asarray(X)
+        except ValueError:  # rows of different shapes, such as images of different sizes
+            return X
+        return array if _needs_two_dimensions(array) else X
+    return X
+
+
+def _needs_two_dimensions(array):
+    # One dimension of numbers is scikit-learn's classical mistake; of text it is a list of documents.
+    return array.ndim == 2 or (array.ndim < 2 and array.dtype.kind in "biufc")

@@ -1,0 +1,151 @@
+"""What a model can be asked for, whatever library it comes from.
+
+The only place that knows about other people's classes: a model's own method comes first, and what is
+inferred about classes that lack one stands in the closed lists of this file.
+"""
+
+import sys
+
+import numpy as np
+from sklearn.base import is_regressor
+from sklearn.frozen import FrozenEstimator
+from sklearn.pipeline import Pipeline
+from sklearn.utils import get_tags
+
+from skal._rows import n_rows
+
+__all__ = [
+    "allows_nan",
+    "continues_training",
+    "final_parameter",
+    "is_semi_supervised",
+    "predict_proba",
+    "require",
+    "supports",
+]
+
+# Which capability is missing decides what to advise.
+_ADVICE = {
+    "predict_proba": "use a classifier with probabilities, such as LogisticRegression, NetClassifier, or "
+    "CalibratedClassifierCV around this one",
+}
+
+
+def supports(model, capability):
+    """Whether a model, fitted or not, can be asked for a capability such as "predict_proba"."""
+    return hasattr(model, capability)
+
+
+def require(owner, model, capabilities=()):
+    """Refuse a model that lacks what its owner needs, before any work.
+
+    Parameters
+    ----------
+    owner : estimator
+        Who needs the model; named in the error.
+    model : estimator or None
+    capabilities : sequence of str
+
+    Raises
+    ------
+    TypeError
+        If the model is missing, is a bare torch module or a regressor, or lacks a capability.
+    """
+    if _is_torch_module(model):
+        raise TypeError(
+            f"{_name(owner)} got the bare torch module {_name(model)}; pass NetClassifier(module) instead, "
+            "which trains it as a scikit-learn classifier."
+        )
+    if model is not None and is_regressor(model):
+        raise TypeError(f"{_name(owner)} works with classifiers only, and {model!r} is a regressor.")
+    for capability in capabilities:
+        if model is None:
+            raise TypeError(
+                f"{owner!r} needs a model with {capability}, and has none; pass estimator=, or use it as the "
+                "strategy of an ActiveLearner, which lends it its own model."
+            )
+        if not supports(model, capability):
+            raise TypeError(
+                f"{owner!r} needs a model with {capability}, which {model!r} lacks; {_ADVICE[capability]}."
+            )
+
+
+def predict_proba(model, X):
+    """Class probabilities of a fitted model, checked; -> (n, n_classes).
+
+    Raises
+    ------
+    ValueError
+        If the model answers with another shape, or with numbers that are not finite.
+    """
+    proba = np.asarray(model.predict_proba(X))
+    rows = n_rows(X)
+    if proba.ndim < 2 or len(proba) != rows:
+        raise ValueError(
+            f"{_name(model)}.predict_proba returned an array of shape {proba.shape} for {rows} rows; expected "
+            f"({rows}, n_classes)."
+        )
+    if not np.isfinite(proba).all():
+        raise ValueError(
+            f"{_name(model)}.predict_proba returned probabilities that are not finite (NaN or infinity); the "
+            "model may have diverged: lower its learning rate, or scale its input."
+        )
+    return proba
+
+
+def is_semi_supervised(model):
+    """Whether `fit` of the model wants the unlabelled rows too, marked in y."""
+    from sklearn.semi_supervised import LabelPropagation, LabelSpreading, SelfTrainingClassifier
+
+    return getattr(model, "semi_supervised", False) or isinstance(
+        model, (LabelPropagation, LabelSpreading, SelfTrainingClassifier)
+    )
+
+
+def allows_nan(model):
+    """Whether NaN in X may reach the model; of a pipeline, its first step, which may fill them in."""
+    while isinstance(model, (Pipeline, FrozenEstimator)):
+        if isinstance(model, FrozenEstimator):
+            model = model.estimator
+        else:
+            steps = [step for _, step in model.steps if step is not None and step != "passthrough"]
+            if not steps:
+                return False
+            model = steps[0]
+    return model is not None and get_tags(model).input_tags.allow_nan
+
+
+def final_parameter(model, name):
+    """The full name of a parameter of a pipeline's last step, or of the model itself; else None."""
+    prefix = ""
+    while isinstance(model, Pipeline) and model.steps:
+        step_name, model = model.steps[-1]
+        prefix += f"{step_name}__"
+    has_it = hasattr(model, "get_params") and name in model.get_params(deep=False)
+    return prefix + name if has_it else None
+
+
+def continues_training(model):
+    """Whether ``warm_start=True`` goes on from the last weights, rather than adding trees to old ones."""
+    from sklearn.ensemble import HistGradientBoostingClassifier
+
+    adds_members = final_parameter(model, "n_estimators") is not None
+    while isinstance(model, Pipeline) and model.steps:
+        model = model.steps[-1][1]
+    adds_members = adds_members or isinstance(model, HistGradientBoostingClassifier)
+    return final_parameter(model, "warm_start") is not None and not adds_members
+
+
+def _is_torch_module(model):
+    # A module can't have been made without torch, so torch need not be imported to tell.
+    torch = sys.modules.get("torch")
+    if torch is None:
+        return False
+    kind = model if isinstance(model, type) else type(model)
+    return issubclass(kind, torch.nn.Module)
+
+
+def _name(model):
+    while isinstance(model, FrozenEstimator):
+        model = model.estimator
+    return model.__name__ if isinstance(model, type) else type(model).__name__

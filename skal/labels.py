@@ -1,0 +1,163 @@
+"""Labels with gaps: which rows have one, what it is, and how a gap is written.
+
+The mark of a row without a label is -1 in an integer y, -1 or None in an object y, NaN in a float y.
+Exactly {-1, 1} is scikit-learn's binary coding and means two classes. A fixed-width string array has
+no mark.
+"""
+
+import numpy as np
+
+__all__ = ["hide", "known", "read"]
+
+
+def known(y, unlabeled="auto", classes=None):
+    """Which entries of y are labels; (n,) -> (n,) bool.
+
+    Parameters
+    ----------
+    y : array-like of shape (n,)
+        Labels, with gaps.
+    unlabeled : "auto" or a label, default="auto"
+        The mark of a gap. "auto" goes by the type of y, as the module's summary says; a value, such as
+        -1 for a y of -1 and 1, is taken literally.
+    classes : array-like or None, default=None
+        All classes, where they are known: then "auto" takes -1 for a gap unless it is one of them.
+
+    Returns
+    -------
+    ndarray of bool of shape (n,)
+
+    Raises
+    ------
+    ValueError
+        If y is a fixed-width string array with what looks like a mark that became a string.
+
+    Examples
+    --------
+    >>> known([0, -1, 2])
+    array([ True, False,  True])
+    >>> known([-1, 1, 1])
+    array([ True,  True,  True])
+    >>> known([-1, 1, 1], unlabeled=-1)
+    array([False,  True,  True])
+    """
+    y = np.asarray(y)
+    is_auto = isinstance(unlabeled, str) and unlabeled == "auto"
+    if y.dtype.kind in "US":
+        _refuse_marks_turned_into_strings(y, unlabeled)
+    if not is_auto:
+        return ~_equals(y, unlabeled)
+    if y.dtype == object:
+        is_known = np.array([label is not None and label == label for label in y], dtype=bool)
+    elif y.dtype.kind == "f":
+        is_known = ~np.isnan(y)
+    else:
+        is_known = np.ones(len(y), dtype=bool)
+    if y.dtype.kind in "iO":
+        values = set(y[is_known].tolist())
+        minus_one_is_class = values == {-1, 1} if classes is None else -1 in list(classes)
+        if -1 in values and not minus_one_is_class:
+            is_known &= ~_equals(y, -1)
+    return is_known
+
+
+def read(y, unlabeled="auto", classes=None):
+    """Labels and where they are; (n,) -> ((n,), (n,) bool).
+
+    An object y of numbers comes back as numbers (zeros in the gaps), since scikit-learn's models do
+    not take numbers as objects.
+
+    Parameters
+    ----------
+    y : array-like of shape (n,)
+        Labels, with gaps.
+    unlabeled, classes
+        As in `known`.
+
+    Returns
+    -------
+    y : ndarray of shape (n,)
+        Meaningful only where `is_known`.
+    is_known : ndarray of bool of shape (n,)
+
+    Examples
+    --------
+    >>> y, is_known = read(np.array([1, None, 0], dtype=object))
+    >>> y[is_known]
+    array([1, 0])
+    """
+    y = np.asarray(y)
+    is_known = known(y, unlabeled, classes)
+    if y.dtype == object and is_known.any():
+        values = np.array(y[is_known].tolist())
+        if values.ndim == 1 and values.dtype.kind in "biuf":
+            numbers = np.zeros(len(y), dtype=values.dtype)
+            numbers[is_known] = values
+            return numbers, is_known
+    return y, is_known
+
+
+def hide(y, is_known):
+    """A copy of y in which only the known labels stand, the mark everywhere else; (n,) -> (n,).
+
+    Parameters
+    ----------
+    y : ndarray of shape (n,)
+        Labels.
+    is_known : ndarray of bool of shape (n,)
+        Which of them may be seen.
+
+    Returns
+    -------
+    ndarray of shape (n,)
+        -1 in integers and objects, NaN in floats.
+
+    Raises
+    ------
+    ValueError
+        If y has no room for a mark: strings of a fixed width, booleans, or a class that is -1.
+
+    Examples
+    --------
+    >>> hide(np.array([3, 4, 5], dtype=np.uint8), np.array([True, False, True]))
+    array([ 3, -1,  5])
+    """
+    if y.dtype.kind in "USb":
+        raise ValueError(
+            f"A y of type {y.dtype} has no mark for rows without a label, which a semi-supervised model "
+            "needs; pass integers, or y.astype(object)."
+        )
+    if y.dtype.kind in "iu":
+        y = y.astype(np.int64)
+    if y.dtype.kind != "f" and _equals(y[is_known], -1).any():
+        raise ValueError(
+            "A semi-supervised model reads -1 as 'no label', but -1 is a class of this y; name the classes "
+            "0 and 1 instead."
+        )
+    hidden = y.copy()
+    hidden[~is_known] = np.nan if y.dtype.kind == "f" else -1
+    return hidden
+
+
+def _equals(y, value):
+    if y.dtype == object or value is None:
+        return np.array([label is value or label == value for label in y], dtype=bool)
+    if isinstance(value, float) and np.isnan(value):
+        return np.isnan(y) if y.dtype.kind == "f" else np.zeros(len(y), dtype=bool)
+    return np.broadcast_to(y == value, y.shape)
+
+
+def _refuse_marks_turned_into_strings(y, unlabeled):
+    if not isinstance(unlabeled, str):
+        raise ValueError(
+            f"unlabeled={unlabeled!r} can't occur in a y of fixed-width strings ({y.dtype}); pass "
+            "y.astype(object) with None or -1 in the gaps."
+        )
+    values = set(np.unique(y.astype(str)).tolist())
+    suspects = sorted(values & {"-1", "None", "nan"})
+    if unlabeled == "auto" and suspects and values - {"-1", "1", "+1"}:
+        raise ValueError(
+            f"y is an array of fixed-width strings ({y.dtype}), which has no mark for rows without a label, "
+            f"but it contains {suspects[0]!r}, probably a mark that numpy turned into a string; pass an object "
+            f"array with None or -1 in the gaps, or unlabeled={suspects[0]!r}."
+        )

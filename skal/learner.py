@@ -1,0 +1,442 @@
+"""ActiveLearner: the pool loop as a scikit-learn classifier."""
+
+from copy import copy
+from itertools import islice
+from numbers import Integral
+
+import joblib
+import numpy as np
+from sklearn.base import BaseEstimator, ClassifierMixin, MetaEstimatorMixin, clone
+from sklearn.metrics import accuracy_score
+from sklearn.utils import get_tags
+from sklearn.utils.metadata_routing import MetadataRouter, MethodMapping, process_routing
+from sklearn.utils.metaestimators import available_if
+from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils.validation import assert_all_finite, check_consistent_length, check_is_fitted, column_or_1d
+
+from skal import capabilities, labels, loop
+from skal._compat import (
+    CallbackSupportMixin,
+    HasMethods,
+    Interval,
+    StrOptions,
+    end_round,
+    end_task,
+    routing_enabled,
+    start_task,
+    with_callbacks,
+)
+from skal._initial import initial_rows
+from skal._rows import check_rows, n_rows, take
+from skal._seeds import derive, draw_seed
+from skal.pool import Pool
+from skal.strategies import Margin, check_model
+
+__all__ = ["ActiveLearner"]
+
+
+def _model_has(method):
+    """For `available_if`: whether the model has a method, fitted or not."""
+
+    def check(learner):
+        return hasattr(getattr(learner, "estimator_", learner.estimator), method)
+
+    return check
+
+
+class ActiveLearner(CallbackSupportMixin, ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
+    """A classifier that learns from as few labels as it can: a pool loop around a model.
+
+    `fit` plays the whole loop with y as the oracle: label some rows, fit the model, let the strategy
+    choose the next rows, look up their labels, fit again. Labels of rows that were not queried are
+    never looked at, so scores on held-out data say what the strategy is worth. The learner is an
+    estimator: it is cross-validated and searched, with strategy, model and their parameters.
+
+    Parameters
+    ----------
+    estimator : classifier
+        The model; a clone of it is fitted each round. A scikit-learn classifier, pipeline or search, or
+        `skal.NetClassifier`.
+    strategy : QueryStrategy or None, default=None
+        Chooses the rows; None means `skal.strategies.Margin`. Without an estimator of its own it asks
+        the learner's model, which is then fitted once a round.
+    initial : "random", "stratified", array of rows or QueryStrategy, default="random"
+        The first rows. "stratified" keeps the shares of the classes, with a row of each class first; it
+        is the only setting that looks at labels, of the rows it picks. Rows are positions in X (then
+        `n_initial` does not count). A strategy must need no labels.
+    n_initial : int, default=20
+        How many rows to start with. Where the model refuses them for being of one class, random rows
+        join them, counted in round 0.
+    batch_size : int, default=10
+        Rows per query.
+    n_rounds : int or None, default=5
+        Queries, so there are ``n_rounds + 1`` fits. 0 fits on all known labels and queries nothing.
+        None, with `max_labels`, means as many as it takes.
+    max_labels : int or None, default=None
+        Ends the loop at this number of labels; the last batch is cut.
+    warm_start : bool, default=False
+        Start the fit of each round from a copy of the last model; for nets and models whose
+        ``warm_start`` continues an optimisation. A second `fit` starts over.
+    keep_models : bool, default=True
+        Keep the model of each round, which the ``staged_`` methods need.
+    unlabeled : "auto" or a label, default="auto"
+        The mark in y of a row without a label. "auto": -1 in integers, -1 or None in objects, NaN in
+        floats; exactly {-1, 1} means two classes. Such rows are never queried in `fit`; they serve
+        semi-supervised models and `query`.
+    random_state : int, RandomState or None, default=None
+        Fixes initial rows, models and strategies, where these have no seed of their own.
+
+    Attributes
+    ----------
+    estimator_ : classifier
+        The model of the last round.
+    strategy_ : QueryStrategy
+        The strategy, fitted with that model.
+    classes_ : ndarray of shape (n_classes,)
+        All known classes of y, the columns of `predict_proba`; 0 where the model never saw one.
+    labeled_iter_ : ndarray of int of shape (n_rows,)
+        The round in which each row got its label, -1 = never.
+    history_ : list of dict
+        Per round: ``round``, ``n_labeled``, ``rows`` (new in this round, best first), ``fit_seconds``,
+        ``select_seconds``.
+    models_ : list of classifiers
+        The model of each round, if `keep_models`.
+    n_features_in_, feature_names_in_
+        As in scikit-learn, where X is a table.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_digits
+    >>> from sklearn.linear_model import LogisticRegression
+    >>> from sklearn.model_selection import train_test_split
+    >>> from skal import ActiveLearner
+    >>> from skal.strategies import Entropy
+    >>> X, y = load_digits(return_X_y=True)
+    >>> X_train, X_test, y_train, y_test = train_test_split(X / 16, y, random_state=0)
+    >>> learner = ActiveLearner(LogisticRegression(), Entropy(), n_rounds=10, random_state=0)
+    >>> learner.fit(X_train, y_train).score(X_test, y_test) > 0.85
+    True
+    >>> int((learner.labeled_iter_ >= 0).sum())
+    120
+    """
+
+    _parameter_constraints = {
+        "estimator": [HasMethods(["fit"])],
+        "strategy": [HasMethods(["fit", "score", "select"]), None],
+        "initial": [StrOptions({"random", "stratified"}), "array-like", HasMethods(["fit", "select"])],
+        "n_initial": [Interval(Integral, 1, None, closed="left")],
+        "batch_size": [Interval(Integral, 1, None, closed="left")],
+        "n_rounds": [Interval(Integral, 0, None, closed="left"), None],
+        "max_labels": [Interval(Integral, 1, None, closed="left"), None],
+        "warm_start": ["boolean"],
+        "keep_models": ["boolean"],
+        "unlabeled": "no_validation",
+        "random_state": ["random_state"],
+    }
+
+    def __init__(
+        self,
+        estimator,
+        strategy=None,
+        *,
+        initial="random",
+        n_initial=20,
+        batch_size=10,
+        n_rounds=5,
+        max_labels=None,
+        warm_start=False,
+        keep_models=True,
+        unlabeled="auto",
+        random_state=None,
+    ):
+        self.estimator = estimator
+        self.strategy = strategy
+        self.initial = initial
+        self.n_initial = n_initial
+        self.batch_size = batch_size
+        self.n_rounds = n_rounds
+        self.max_labels = max_labels
+        self.warm_start = warm_start
+        self.keep_models = keep_models
+        self.unlabeled = unlabeled
+        self.random_state = random_state
+
+    @with_callbacks
+    def fit(self, X, y, **fit_params):
+        """Play the loop: y is the oracle, and a label is looked up only when its row is queried.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_rows, ...)
+            The pool.
+        y : array-like of shape (n_rows,)
+            Its labels, with marks where there is none.
+        **fit_params
+            For `fit` of the model, by scikit-learn's metadata routing where that is enabled; values
+            with one entry per row are sliced to the labelled rows.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        TypeError
+            If the model lacks what the strategy needs; before any training.
+        ValueError
+            If X, y or a parameter is malformed.
+        """
+        strategy = self._check_parameters()
+        X, y, is_known = self._check_data(X, y)
+        seed = draw_seed(self.random_state)
+        pool = Pool(X, may_query=is_known, dtype=y.dtype)
+        first = self._first_rows(X, y, is_known, derive(seed, "initial"))
+        pool.label(first, y[first], number=0)
+        running = loop.rounds(
+            self._model_for(y[is_known]),
+            strategy,
+            pool,
+            lambda rows: y[rows],
+            batch_size=self.batch_size,
+            max_labels=self.max_labels,
+            warm_start=self.warm_start,
+            fit_params=self._routed(fit_params),
+            random_state=seed,
+        )
+        self._record(running, pool, np.unique(y[is_known]))
+        self.strategy_ = loop.bind(strategy, self.estimator_, pool, derive(seed, "query"))
+        self.labeled_iter_ = pool.labeled_iter
+        self._labeled_digest = joblib.hash(pool.take(pool.labeled))
+        return self
+
+    def query(self, X, n=1):
+        """The n rows of X to label next, best first; (n_rows, ...) -> (n,) int.
+
+        For people without an oracle: `fit` on the labels there are (``n_rounds=0``), `query`, have the
+        rows labelled, and start again.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_rows, ...)
+            Candidates. In the pool of `fit` itself, rows whose label is in use are left out.
+        n : int, default=1
+            How many rows.
+
+        Returns
+        -------
+        ndarray of int of shape (n,)
+            Distinct positions in X.
+
+        Raises
+        ------
+        ValueError
+            If n is larger than the number of candidates.
+        """
+        check_is_fitted(self)
+        X = self._check_rows(X, reset=False)
+        candidates = np.arange(n_rows(X))
+        if self._is_fitted_pool(X):
+            candidates = np.flatnonzero(self.labeled_iter_ < 0)
+        if n > len(candidates):
+            raise ValueError(f"query(X, n={n}) can't be met: X has {len(candidates)} rows left to label.")
+        return candidates[self.strategy_.select(take(X, candidates), n)]
+
+    def score(self, X, y, sample_weight=None):
+        """Accuracy on the rows of X that have a label.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_rows, ...)
+        y : array-like of shape (n_rows,)
+            True labels; rows without one are left out.
+        sample_weight : array-like of shape (n_rows,) or None, default=None
+
+        Returns
+        -------
+        float
+        """
+        y, is_known = labels.read(column_or_1d(y), self.unlabeled, self.classes_)
+        rows = np.flatnonzero(is_known)
+        if len(rows) == 0:
+            raise ValueError(f"score needs labels, and none of the {len(y)} rows of y has one.")
+        weights = None if sample_weight is None else np.asarray(sample_weight)[rows]
+        return float(accuracy_score(y[rows], self.predict(take(X, rows)), sample_weight=weights))
+
+    def stages(self):
+        """The learner as it was after each round; yields n_rounds + 1 fitted learners.
+
+        Raises
+        ------
+        ValueError
+            If the models were not kept.
+        """
+        check_is_fitted(self)
+        if not self.keep_models:
+            raise ValueError(
+                "The models of the rounds were not kept; set keep_models=True to look at the learner in stages."
+            )
+        return (self._stage(number, model) for number, model in enumerate(self.models_))
+
+    @available_if(_model_has("predict"))
+    def staged_predict(self, X):
+        """Predicted labels after each round; yields arrays of shape (n_rows,)."""
+        return (stage.predict(X) for stage in self.stages())
+
+    @available_if(_model_has("predict_proba"))
+    def staged_predict_proba(self, X):
+        """Class probabilities after each round; yields arrays of shape (n_rows, n_classes)."""
+        return (stage.predict_proba(X) for stage in self.stages())
+
+    def staged_score(self, X, y, sample_weight=None):
+        """Accuracy after each round, on the rows of X that have a label; yields floats."""
+        return (stage.score(X, y, sample_weight) for stage in self.stages())
+
+    @available_if(_model_has("predict"))
+    def predict(self, X):
+        """Predicted labels; (n_rows, ...) -> (n_rows,)."""
+        return self._ask("predict", X)
+
+    @available_if(_model_has("predict_proba"))
+    def predict_proba(self, X):
+        """Class probabilities, a column for each of `classes_`; (n_rows, ...) -> (n_rows, n_classes)."""
+        return self._in_vocabulary(self._ask("predict_proba", X), missing=0)
+
+    @available_if(_model_has("predict_log_proba"))
+    def predict_log_proba(self, X):
+        """Logarithms of the class probabilities; (n_rows, ...) -> (n_rows, n_classes)."""
+        return self._in_vocabulary(self._ask("predict_log_proba", X), missing=-np.inf)
+
+    @available_if(_model_has("decision_function"))
+    def decision_function(self, X):
+        """Decision values; (n_rows, ...) -> (n_rows,) for two classes, else (n_rows, n_classes)."""
+        values = self._ask("decision_function", X)
+        lowest = np.finfo(values.dtype).min  # as scikit-learn's cross_val_predict fills in
+        return self._in_vocabulary(values, missing=lowest)
+
+    @available_if(_model_has("transform"))
+    def transform(self, X):
+        """What the model makes of X."""
+        return self._ask("transform", X)
+
+    def get_metadata_routing(self):
+        """Where fit parameters go: to `fit` of the model.
+
+        Returns
+        -------
+        MetadataRouter
+        """
+        to_fit = MethodMapping().add(caller="fit", callee="fit")
+        return MetadataRouter(owner=self).add(estimator=self.estimator, method_mapping=to_fit)
+
+    def _check_parameters(self):
+        """The strategy, once everything that can be refused without looking at data has been."""
+        capabilities.require(self, self.estimator)
+        self._validate_params()
+        strategy = Margin() if self.strategy is None else self.strategy
+        check_model(strategy, lent=self.estimator)
+        if self.n_rounds is None and self.max_labels is None:
+            raise ValueError("n_rounds=None needs max_labels, which then ends the loop.")
+        if self.warm_start and not capabilities.continues_training(self.estimator):
+            raise ValueError(
+                f"warm_start=True needs a model that goes on from its last weights, and {self.estimator!r} "
+                "has no warm_start, or one that adds members to an old ensemble; use warm_start=False."
+            )
+        return strategy
+
+    def _check_rows(self, X, reset):
+        return check_rows(self, X, allow_nan=capabilities.allows_nan(self.estimator), reset=reset)
+
+    def _check_data(self, X, y):
+        if y is None:
+            raise ValueError("ActiveLearner requires y to be passed, but the target y is None.")
+        X = self._check_rows(X, reset=True)
+        y = column_or_1d(y, warn=True)
+        check_consistent_length(X, y)
+        if y.dtype.kind == "f":
+            assert_all_finite(y[~np.isnan(y)], input_name="y")
+        y, is_known = labels.read(y, self.unlabeled)
+        if not is_known.any():
+            raise ValueError(f"ActiveLearner needs labels to start from: none of the {len(y)} rows has one.")
+        check_classification_targets(y[is_known])
+        return X, y, is_known
+
+    def _first_rows(self, X, y, is_known, seed):
+        if self.n_rounds == 0:
+            return np.flatnonzero(is_known)
+        return initial_rows(self.initial, X, y, is_known, self.n_initial, self.max_labels, seed)
+
+    def _model_for(self, known_labels):
+        """The model, told the vocabulary if it can be: then its outputs stay when a class turns up late."""
+        name = capabilities.final_parameter(self.estimator, "classes")
+        if name is None or self.estimator.get_params()[name] is not None:
+            return self.estimator
+        return clone(self.estimator).set_params(**{name: np.unique(known_labels).tolist()})
+
+    def _routed(self, fit_params):
+        if not routing_enabled():
+            return fit_params
+        return process_routing(self, "fit", **fit_params).estimator.fit
+
+    def _record(self, running, pool, vocabulary):
+        """Run the loop, keeping what the fitted learner shows."""
+        n_stages = None if self.n_rounds is None else self.n_rounds + 1
+        task = start_task(self, n_stages if self.max_labels is None else None)
+        self.history_, self.models_ = [], []
+        for current in islice(running, n_stages):
+            self.estimator_ = current.estimator
+            self.classes_ = np.union1d(vocabulary, getattr(current.estimator, "classes_", vocabulary))
+            self.history_.append(
+                {
+                    "round": current.number,
+                    "n_labeled": current.n_labeled,
+                    "rows": current.rows,
+                    "fit_seconds": current.fit_seconds,
+                    "select_seconds": current.select_seconds,
+                }
+            )
+            if self.keep_models:
+                self.models_.append(current.estimator)
+            end_round(self, task, pool)
+        if not self.keep_models:
+            del self.models_
+        end_task(self, task)
+
+    def _stage(self, number, model):
+        stage = copy(self)
+        stage.estimator_ = model
+        stage.history_, stage.models_ = self.history_[: number + 1], self.models_[: number + 1]
+        stage.labeled_iter_ = np.where(self.labeled_iter_ > number, -1, self.labeled_iter_)
+        del stage.strategy_
+        return stage
+
+    def _is_fitted_pool(self, X):
+        """Whether X is the pool of `fit`, judged by its size and the content of its labelled rows."""
+        if n_rows(X) != len(self.labeled_iter_):
+            return False
+        return joblib.hash(take(X, np.flatnonzero(self.labeled_iter_ >= 0))) == self._labeled_digest
+
+    def _ask(self, method, X):
+        check_is_fitted(self)
+        return getattr(self.estimator_, method)(self._check_rows(X, reset=False))
+
+    def _in_vocabulary(self, values, missing):
+        """Columns for all of `classes_`, from those of the classes that the model has seen."""
+        seen = getattr(self.estimator_, "classes_", self.classes_)
+        if len(seen) == len(self.classes_):
+            return values
+        if values.ndim == 1:  # the decision function of two classes
+            values = np.stack([-values, values], axis=1)
+        aligned = np.full((len(values), len(self.classes_)), missing, dtype=values.dtype)
+        aligned[:, np.searchsorted(self.classes_, seen)] = values
+        return aligned
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        inner = get_tags(self.estimator)
+        tags.input_tags.sparse = inner.input_tags.sparse
+        tags.input_tags.allow_nan = inner.input_tags.allow_nan
+        if inner.classifier_tags is not None:
+            tags.classifier_tags.multi_class = inner.classifier_tags.multi_class
+            tags.classifier_tags.poor_score = inner.classifier_tags.poor_score
+        tags.non_deterministic = inner.non_deterministic
+        return tags

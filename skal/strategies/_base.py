@@ -1,0 +1,263 @@
+"""The base of every query strategy: the public methods, written once."""
+
+import numpy as np
+from sklearn.base import (
+    BaseEstimator,
+    ClassNamePrefixFeaturesOutMixin,
+    MetaEstimatorMixin,
+    TransformerMixin,
+    clone,
+)
+from sklearn.frozen import FrozenEstimator
+from sklearn.utils import get_tags
+from sklearn.utils.validation import check_consistent_length, check_is_fitted, column_or_1d
+
+from skal import capabilities, labels
+from skal._compat import HasMethods, slice_fit_params
+from skal._rows import check_rows, n_rows, take
+from skal._seeds import derive, draw_seed, seed_open_states
+from skal.selection import top
+
+__all__ = ["QueryStrategy", "check_model", "with_estimator"]
+
+
+class QueryStrategy(ClassNamePrefixFeaturesOutMixin, TransformerMixin, MetaEstimatorMixin, BaseEstimator):
+    """Base class of query strategies: says which rows are worth labelling.
+
+    A strategy is an estimator: `fit` on the labelled rows, then `score` any rows, or `select` the n
+    rows to label next. It is also a transformer with one column, its score.
+
+    A new strategy is a subclass with a docstring, `requires`, an ``__init__`` that only stores (none,
+    if it adds no parameter), and one hook: ``_score(X, rng)``, which returns one number per row, or,
+    if rows are chosen jointly, also ``_select(X, n, rng)``, which returns positions.
+
+    Parameters
+    ----------
+    estimator : classifier or None, default=None
+        The model that the strategy asks; a clone of it is fitted in `fit`. A fitted model comes in as
+        ``sklearn.frozen.FrozenEstimator(model)`` and is not refitted. None means the model of the
+        `ActiveLearner` that the strategy is used in.
+    random_state : int, RandomState or None, default=None
+        Orders ties, and seeds whatever the strategy draws.
+
+    Attributes
+    ----------
+    estimator_ : classifier
+        The fitted model, where there is one.
+    seed_ : int
+        Fixes all answers of the fitted strategy.
+    """
+
+    #: What the model must offer; see `skal.capabilities`.
+    requires = ()
+    #: Whether `fit` needs labels. Without, the strategy can choose the first rows of all.
+    needs_labels = True
+    #: "row-wise": a score depends on the fit and the row alone. "pool-relative": on all rows passed.
+    #: "stochastic": the selection is drawn.
+    kind = "row-wise"
+
+    _parameter_constraints = {"estimator": [HasMethods(["fit"]), None], "random_state": ["random_state"]}
+
+    def __init__(self, estimator=None, *, random_state=None):
+        self.estimator = estimator
+        self.random_state = random_state
+
+    def fit(self, X, y=None, **fit_params):
+        """Fit the model, and whatever the strategy keeps, on the labelled rows.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_rows, ...)
+            Rows: a table, images, texts; whatever the model takes.
+        y : array-like of shape (n_rows,), default=None
+            Their labels. Unlabelled rows (see `skal.labels`) are dropped, unless the model is
+            semi-supervised.
+        **fit_params
+            Passed to `fit` of the model; values with one entry per row are sliced to the labelled rows.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        TypeError
+            If the strategy needs a model that it lacks, or one that can do more; before any training.
+        ValueError
+            If X or y is malformed, or no row has a label.
+        """
+        self._check_parameters()
+        can_start_cold = not self.needs_labels and (y is None or self._model is None)
+        X = check_rows(
+            self,
+            X,
+            allow_nan=capabilities.allows_nan(self._model),
+            reset=True,
+            min_rows=0 if can_start_cold else 1,
+        )
+        if y is not None:
+            X, y, fit_params = self._labelled_rows(X, y, fit_params)
+        elif self.needs_labels and not isinstance(self._model, FrozenEstimator):
+            raise ValueError(f"{self!r} requires y to be passed, but the target y is None.")
+        self.seed_ = draw_seed(self.random_state)
+        self._fit(X, y, fit_params)
+        return self
+
+    def score(self, X, y=None):
+        """How much each row is worth labelling; (n_rows, ...) -> (n_rows,) float.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_rows, ...)
+            Rows, whether labelled or not.
+        y : None
+            Ignored; here because scikit-learn passes it.
+
+        Returns
+        -------
+        ndarray of float of shape (n_rows,)
+            Higher = label me.
+
+        Raises
+        ------
+        ValueError
+            If a score is not finite.
+        """
+        X = self._check_queried(X)
+        return self._finite_scores(X, self._rng("score"))
+
+    def select(self, X, n=1):
+        """The n rows of X to label next, best first; (n_rows, ...) -> (n,) int.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_rows, ...)
+            Candidates: every row passed may be chosen, so pass unlabelled rows only.
+        n : int, default=1
+            How many rows, from 0 to n_rows.
+
+        Returns
+        -------
+        ndarray of int of shape (n,)
+            Distinct positions in X. Ties are in an order that the seed fixes, not the position.
+
+        Raises
+        ------
+        ValueError
+            If n is larger than the number of rows, or a score is not finite.
+        """
+        X = self._check_queried(X)
+        if not 0 <= n <= n_rows(X):
+            raise ValueError(
+                f"{type(self).__name__} was asked to select n={n} of {n_rows(X)} rows; ask for no more rows "
+                "than there are."
+            )
+        return self._select(X, n, self._rng("select"))
+
+    def transform(self, X):
+        """The scores as one column; (n_rows, ...) -> (n_rows, 1)."""
+        return self.score(X)[:, np.newaxis]
+
+    def _score(self, X, rng):
+        """Hook: one number per row of X; `rng` is a RandomState."""
+        raise NotImplementedError(f"{type(self).__name__} has no _score(X, rng).")
+
+    def _select(self, X, n, rng):
+        """Hook: n positions in X, best first; by default those of the highest scores."""
+        return top(self._finite_scores(X, rng), n, self.seed_)
+
+    def _fit(self, X, y, fit_params):
+        """Hook: what to learn of the labelled rows; by default the model, where there is one."""
+        if self.estimator is None:
+            return
+        self.estimator_ = seed_open_states(clone(self.estimator), derive(self.seed_, "estimator"))
+        if y is not None or isinstance(self.estimator, FrozenEstimator):
+            self.estimator_.fit(X, y, **fit_params)
+
+    @property
+    def _model(self):
+        """The model of the innermost strategy, before it is fitted."""
+        return self.estimator
+
+    def _check_parameters(self):
+        capabilities.require(self, self._model, self.requires)
+        self._validate_params()
+
+    def _labelled_rows(self, X, y, fit_params):
+        y, is_known = labels.read(column_or_1d(y, warn=True))
+        check_consistent_length(X, y)
+        if self.needs_labels and not is_known.any():
+            raise ValueError(f"{self!r} can't be fitted: none of the {len(y)} rows of y has a label.")
+        if capabilities.is_semi_supervised(self._model):
+            return X, labels.hide(y, is_known) if not is_known.all() else y, fit_params
+        if is_known.all():
+            return X, y, fit_params
+        rows = np.flatnonzero(is_known)
+        return take(X, rows), y[rows], slice_fit_params(X, fit_params, rows)
+
+    def _check_queried(self, X):
+        check_is_fitted(self, "seed_")
+        return check_rows(self, X, allow_nan=capabilities.allows_nan(self._model), reset=False, min_rows=0)
+
+    def _finite_scores(self, X, rng):
+        scores = np.asarray(self._score(X, rng), dtype=np.float64)
+        if not np.isfinite(scores).all():
+            raise ValueError(
+                f"{self!r} scored {np.count_nonzero(~np.isfinite(scores))} of {len(scores)} rows with numbers "
+                "that are not finite; look at the model's predictions for these rows."
+            )
+        return scores
+
+    def _rng(self, purpose):
+        return np.random.RandomState(derive(self.seed_, purpose))
+
+    @property
+    def _n_features_out(self):
+        return 1
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.target_tags.required = self.needs_labels
+        tags.non_deterministic = self.kind == "stochastic"
+        if self._model is None:  # nobody looks into X
+            tags.input_tags.sparse = tags.input_tags.string = True
+        else:
+            inner = get_tags(self._model).input_tags
+            tags.input_tags.sparse, tags.input_tags.allow_nan = inner.sparse, inner.allow_nan
+        return tags
+
+
+def check_model(strategy, lent):
+    """Refuse, before any work, a strategy whose model, its own or the one lent, can't do what it needs.
+
+    Raises
+    ------
+    TypeError
+        See `skal.capabilities.require`.
+    """
+    model = lent if strategy._model is None else strategy._model
+    capabilities.require(strategy, model, strategy.requires)
+
+
+def with_estimator(strategy, fitted):
+    """A clone of a strategy that asks `fitted`, frozen, unless it brings a model of its own.
+
+    Parameters
+    ----------
+    strategy : QueryStrategy
+        Wrappers are opened: the innermost strategy gets the model.
+    fitted : classifier
+        A fitted model.
+
+    Returns
+    -------
+    QueryStrategy
+        Unfitted; `strategy` is unchanged.
+    """
+    bound = clone(strategy)
+    innermost = bound
+    while hasattr(innermost, "strategy"):
+        innermost = innermost.strategy
+    if innermost.estimator is None:
+        innermost.estimator = FrozenEstimator(fitted)
+    return bound

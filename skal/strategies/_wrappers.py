@@ -1,0 +1,120 @@
+"""Strategies around a strategy: they take only `strategy` and parameters of their own."""
+
+import math
+from numbers import Integral, Real
+
+import numpy as np
+from sklearn.base import clone
+
+from skal._compat import HasMethods, Interval
+from skal._rows import n_rows, take
+from skal._seeds import derive, seed_open_states
+from skal.strategies._base import QueryStrategy
+
+__all__ = ["StrategyWrapper", "Subsample"]
+
+
+class StrategyWrapper(QueryStrategy):
+    """Base class of strategies that change the answer of another one.
+
+    Its model, what it requires and its scores are those of the strategy inside.
+
+    Parameters
+    ----------
+    strategy : QueryStrategy
+        A clone of it is fitted in `fit`.
+    random_state : int, RandomState or None, default=None
+        Seeds the wrapper, and the strategy inside where that has no seed of its own.
+
+    Attributes
+    ----------
+    strategy_ : QueryStrategy
+        The fitted strategy.
+    seed_ : int
+        Fixes all answers of the fitted strategy.
+    """
+
+    _parameter_constraints = {
+        "strategy": [HasMethods(["fit", "score", "select"])],
+        "random_state": ["random_state"],
+    }
+
+    def __init__(self, strategy, *, random_state=None):
+        self.strategy = strategy
+        self.random_state = random_state
+
+    @property
+    def requires(self):
+        """What the strategy inside requires."""
+        return self.strategy.requires
+
+    @property
+    def needs_labels(self):
+        """Whether the strategy inside needs labels."""
+        return self.strategy.needs_labels
+
+    @property
+    def _model(self):
+        return self.strategy._model
+
+    def _fit(self, X, y, fit_params):
+        self.strategy_ = seed_open_states(clone(self.strategy), derive(self.seed_, "strategy"))
+        self.strategy_.fit(X, y, **fit_params)
+
+    def _score(self, X, rng):
+        return self.strategy_.score(X)
+
+
+class Subsample(StrategyWrapper):
+    """Select among a random part of the pool, which makes a slow strategy affordable.
+
+    Draws `size` candidates without replacement and lets the strategy choose among them. *Stochastic*;
+    `score` is that of the strategy inside.
+
+    Parameters
+    ----------
+    strategy : QueryStrategy
+        Chooses among the candidates.
+    size : int or float, default=10_000
+        How many candidates, at least 1; a float in (0, 1) is a share of the pool, rounded up. A pool
+        that has no more rows is taken whole.
+    random_state : int, RandomState or None, default=None
+        Fixes the candidates, and seeds the strategy inside.
+
+    References
+    ----------
+    D. Yoo and I. S. Kweon, "Learning loss for active learning", CVPR 2019 (a random subset of 10,000).
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_digits
+    >>> from sklearn.linear_model import LogisticRegression
+    >>> from skal.strategies import Margin, Subsample
+    >>> X, y = load_digits(return_X_y=True)
+    >>> strategy = Subsample(Margin(LogisticRegression(max_iter=1000)), size=200, random_state=0)
+    >>> strategy.fit(X[:50], y[:50]).select(X, n=5).shape
+    (5,)
+    """
+
+    kind = "stochastic"
+
+    _parameter_constraints = {
+        **StrategyWrapper._parameter_constraints,
+        "size": [Interval(Integral, 1, None, closed="left"), Interval(Real, 0, 1, closed="neither")],
+    }
+
+    def __init__(self, strategy, *, size=10_000, random_state=None):
+        super().__init__(strategy, random_state=random_state)
+        self.size = size
+
+    def _select(self, X, n, rng):
+        pool_size = n_rows(X)
+        size = self.size if isinstance(self.size, Integral) else math.ceil(self.size * pool_size)
+        if size >= pool_size:
+            return self.strategy_.select(X, n)
+        if n > size:
+            raise ValueError(
+                f"{self!r} can't select n={n} rows of a sample of {size}; raise size or lower n."
+            )
+        rows = np.sort(rng.choice(pool_size, size, replace=False))
+        return rows[self.strategy_.select(take(X, rows), n)]
