@@ -82,8 +82,8 @@ def predict_proba(model, X):
     rows = n_rows(X)
     if proba.ndim < 2 or len(proba) != rows:
         raise ValueError(
-            f"{_name(model)}.predict_proba returned an array of shape {proba.shape} for {rows} rows; expected "
-            f"({rows}, n_classes)."
+            f"{_name(model)}.predict_proba returned an array of shape {proba.shape} for {rows} rows; "
+            f"expected ({rows}, n_classes)."
         )
     if not np.isfinite(proba).all():
         raise ValueError(

@@ -158,6 +158,6 @@ def _refuse_marks_turned_into_strings(y, unlabeled):
     if unlabeled == "auto" and suspects and values - {"-1", "1", "+1"}:
         raise ValueError(
             f"y is an array of fixed-width strings ({y.dtype}), which has no mark for rows without a label, "
-            f"but it contains {suspects[0]!r}, probably a mark that numpy turned into a string; pass an object "
-            f"array with None or -1 in the gaps, or unlabeled={suspects[0]!r}."
+            f"but it contains {suspects[0]!r}, probably a mark that numpy turned into a string; pass an "
+            f"object array with None or -1 in the gaps, or unlabeled={suspects[0]!r}."
         )

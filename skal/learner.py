@@ -273,7 +273,7 @@ class ActiveLearner(CallbackSupportMixin, ClassifierMixin, MetaEstimatorMixin, B
         check_is_fitted(self)
         if not self.keep_models:
             raise ValueError(
-                "The models of the rounds were not kept; set keep_models=True to look at the learner in stages."
+                "The models of the rounds were not kept; set keep_models=True to see the learner in stages."
             )
         return (self._stage(number, model) for number, model in enumerate(self.models_))
 

@@ -18,7 +18,7 @@ from skal._rows import check_rows, n_rows, take
 from skal._seeds import derive, draw_seed, seed_open_states
 from skal.selection import top
 
-__all__ = ["QueryStrategy", "check_model", "with_estimator"]
+__all__ = ["QueryStrategy", "check_model", "lend", "with_estimator"]
 
 
 class QueryStrategy(ClassNamePrefixFeaturesOutMixin, TransformerMixin, MetaEstimatorMixin, BaseEstimator):
@@ -203,8 +203,8 @@ class QueryStrategy(ClassNamePrefixFeaturesOutMixin, TransformerMixin, MetaEstim
         scores = np.asarray(self._score(X, rng), dtype=np.float64)
         if not np.isfinite(scores).all():
             raise ValueError(
-                f"{self!r} scored {np.count_nonzero(~np.isfinite(scores))} of {len(scores)} rows with numbers "
-                "that are not finite; look at the model's predictions for these rows."
+                f"{self!r} scored {np.count_nonzero(~np.isfinite(scores))} of {len(scores)} rows with "
+                "numbers that are not finite; look at the model's predictions for these rows."
             )
         return scores
 
@@ -254,10 +254,15 @@ def with_estimator(strategy, fitted):
     QueryStrategy
         Unfitted; `strategy` is unchanged.
     """
+    return lend(strategy, FrozenEstimator(fitted))
+
+
+def lend(strategy, estimator):
+    """A clone of a strategy whose innermost one gets an estimator, unless it brings its own."""
     bound = clone(strategy)
     innermost = bound
     while hasattr(innermost, "strategy"):
         innermost = innermost.strategy
     if innermost.estimator is None:
-        innermost.estimator = FrozenEstimator(fitted)
+        innermost.estimator = estimator
     return bound
