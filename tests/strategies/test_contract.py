@@ -38,17 +38,24 @@ class Advances(QueryStrategy):
         return np.random.uniform(size=len(X))
 
 
-class Peeks(Margin):
-    """Prefers the most certain rows, but selects as if it did not."""
+class Remembers(Margin):
+    """Sets state while it is asked."""
 
     def _score(self, X, rng):
-        return -margin(self.estimator_.predict_proba(X))
-
-    def _select(self, X, n, rng):
-        return super()._select(X, n, rng)[::-1]
+        self.asked_ = True
+        return margin(self.estimator_.predict_proba(X))
 
 
-@pytest.mark.parametrize("faulty", [ByPosition(), Advances(), Peeks()], ids=lambda s: type(s).__name__)
+class TrainsOnGaps(Margin):
+    """Takes the mark of an unlabelled row for a class."""
+
+    def _labelled_rows(self, X, y, fit_params):
+        return X, y, fit_params
+
+
+@pytest.mark.parametrize(
+    "faulty", [ByPosition(), Advances(), Remembers(), TrainsOnGaps()], ids=lambda s: type(s).__name__
+)
 def test_the_contract_finds_planted_faults(faulty):
     with pytest.raises(AssertionError):
         check_query_strategy(faulty)
