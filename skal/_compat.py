@@ -1,9 +1,11 @@
 """The only place that imports private or version-dependent names of scikit-learn and skorch."""
 
+from inspect import signature
+
 from sklearn.utils import _safe_indexing
 from sklearn.utils._metadata_requests import _routing_enabled as routing_enabled
-from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
-from sklearn.utils.validation import _check_method_params
+from sklearn.utils._param_validation import HasMethods, Interval, StrOptions, validate_parameter_constraints
+from sklearn.utils.validation import _check_method_params, _check_sample_weight
 
 try:  # scikit-learn 1.9 and newer
     from sklearn.callback import CallbackSupportMixin, with_callbacks
@@ -22,8 +24,11 @@ __all__ = [
     "HasMethods",
     "Interval",
     "StrOptions",
+    "check_parameters",
+    "check_sample_weight",
     "end_round",
     "end_task",
+    "fit_routing",
     "routing_enabled",
     "rows_of",
     "slice_fit_params",
@@ -67,3 +72,18 @@ def end_task(estimator, task):
     """Tell the callbacks that the fit is over."""
     if task is not None:
         task.call_on_fit_task_end(estimator=estimator)
+
+
+def check_parameters(constraints, params, name):
+    """Refuse parameters that break their constraints, in scikit-learn's words."""
+    validate_parameter_constraints(constraints, params, caller_name=name)
+
+
+def check_sample_weight(sample_weight, X):
+    """Weights as floats, one for each row of X and none negative; ones for None."""
+    return _check_sample_weight(sample_weight, X, ensure_non_negative=True)
+
+
+def fit_routing(net):
+    """What skorch's ``partial_fit`` wants to know when ``fit`` calls it, from the version on that asks."""
+    return {"_routing_method": "fit"} if "_routing_method" in signature(net.fit_loop).parameters else {}

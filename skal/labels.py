@@ -6,6 +6,7 @@ no mark.
 """
 
 import numpy as np
+from sklearn.utils.validation import column_or_1d
 
 __all__ = ["hide", "known", "read"]
 
@@ -70,7 +71,7 @@ def read(y, unlabeled="auto", classes=None):
     Parameters
     ----------
     y : array-like of shape (n,)
-        Labels, with gaps.
+        Labels, with gaps; more than two dimensions are a mask per row, which has no gaps here.
     unlabeled, classes
         As in `known`.
 
@@ -87,6 +88,9 @@ def read(y, unlabeled="auto", classes=None):
     array([1, 0])
     """
     y = np.asarray(y)
+    if y.ndim > 2:  # a mask per row, whose gaps are pixels
+        return y, np.ones(len(y), dtype=bool)
+    y = column_or_1d(y, warn=True)
     is_known = known(y, unlabeled, classes)
     if y.dtype == object and is_known.any():
         values = np.array(y[is_known].tolist())

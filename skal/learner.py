@@ -12,7 +12,7 @@ from sklearn.utils import get_tags
 from sklearn.utils.metadata_routing import MetadataRouter, MethodMapping, process_routing
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import check_classification_targets
-from sklearn.utils.validation import assert_all_finite, check_consistent_length, check_is_fitted, column_or_1d
+from sklearn.utils.validation import assert_all_finite, check_consistent_length, check_is_fitted
 
 from skal import capabilities, labels, loop
 from skal._compat import (
@@ -255,7 +255,7 @@ class ActiveLearner(CallbackSupportMixin, ClassifierMixin, MetaEstimatorMixin, B
         -------
         float
         """
-        y, is_known = labels.read(column_or_1d(y), self.unlabeled, self.classes_)
+        y, is_known = labels.read(y, self.unlabeled, self.classes_)
         rows = np.flatnonzero(is_known)
         if len(rows) == 0:
             raise ValueError(f"score needs labels, and none of the {len(y)} rows of y has one.")
@@ -350,11 +350,10 @@ class ActiveLearner(CallbackSupportMixin, ClassifierMixin, MetaEstimatorMixin, B
         if y is None:
             raise ValueError("ActiveLearner requires y to be passed, but the target y is None.")
         X = self._check_rows(X, reset=True)
-        y = column_or_1d(y, warn=True)
+        y, is_known = labels.read(y, self.unlabeled)
         check_consistent_length(X, y)
         if y.dtype.kind == "f":
-            assert_all_finite(y[~np.isnan(y)], input_name="y")
-        y, is_known = labels.read(y, self.unlabeled)
+            assert_all_finite(y[is_known], input_name="y")
         if not is_known.any():
             raise ValueError(f"ActiveLearner needs labels to start from: none of the {len(y)} rows has one.")
         check_classification_targets(y[is_known])

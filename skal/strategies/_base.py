@@ -10,7 +10,7 @@ from sklearn.base import (
 )
 from sklearn.frozen import FrozenEstimator
 from sklearn.utils import get_tags
-from sklearn.utils.validation import check_consistent_length, check_is_fitted, column_or_1d
+from sklearn.utils.validation import check_consistent_length, check_is_fitted
 
 from skal import capabilities, labels
 from skal._compat import HasMethods, slice_fit_params
@@ -184,7 +184,7 @@ class QueryStrategy(ClassNamePrefixFeaturesOutMixin, TransformerMixin, MetaEstim
         self._validate_params()
 
     def _labelled_rows(self, X, y, fit_params):
-        y, is_known = labels.read(column_or_1d(y, warn=True))
+        y, is_known = labels.read(y)
         check_consistent_length(X, y)
         if self.needs_labels and not is_known.any():
             raise ValueError(f"{self!r} can't be fitted: none of the {len(y)} rows of y has a label.")
