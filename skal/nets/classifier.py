@@ -1,0 +1,356 @@
+"""Any torch module as a scikit-learn classifier."""
+
+import inspect
+from copy import deepcopy
+from numbers import Integral
+
+import torch
+from sklearn.base import BaseEstimator
+from sklearn.exceptions import NotFittedError
+from skorch.dataset import Dataset
+from torch.utils.data import DataLoader, Subset
+
+from skal._compat import Interval, StrOptions, check_parameters, fit_routing
+from skal.nets._net import SkorchNet
+from skal.nets.batches import Labelled, unweighted, weighted
+from skal.nets.intake import (
+    check_labels,
+    check_readable_later,
+    check_rows,
+    is_foreign,
+    known_labels,
+    row_shape,
+    with_codes,
+)
+from skal.nets.modules import default_module
+from skal.nets.targets import as_distribution, encode, per_row, row_weights, vocabulary
+
+
+class NetClassifier(SkorchNet):
+    """A torch module as a scikit-learn classifier, and still a skorch net.
+
+    Takes any labels, and arrays of any number type as they are: batches are cast, never the whole.
+    ``uint8`` images (rows of two or more dimensions) are scaled to [0, 1]; all else keeps its values.
+    Everything random follows from `random_state`, and no call leaves a trace in the random states of
+    numpy, torch and Python. On one device and at one number of threads, equal seeds give equal bits (on
+    a GPU only if ``torch.backends.cudnn.deterministic`` is set).
+
+    Parameters
+    ----------
+    module : class, callable, torch.nn.Module or None, default=None
+        A class is initialised from the seed at each fit, with the parameters ``module__<name>``; where it has
+        parameters `n_classes` and `in_shape` (shape of one row), they are filled in. An instance is
+        the starting weights: each fit trains a copy of it. It returns logits, (b, n_classes), unless
+        `criterion` says otherwise. None takes `SmallCNN` for images and `SmallMLP` for flat rows.
+    classes : array-like, default=None
+        All labels that may ever come. They become `classes_`, and `predict_proba` has a column for
+        each, seen or not. None takes the labels of y.
+    class_weight : dict, "balanced" or None, default=None
+        Weight of each label in the loss; labels that a dict leaves out have weight 1.
+    image_shape : tuple of int, default=None
+        Rows are handed to the module in this shape, such as (28, 28) or (3, 32, 32).
+    random_state : int, RandomState instance or None, default=None
+        Fixes initial weights, order, dropout, and whatever else the module draws.
+    n_threads : int >= 1 or None, default=None
+        torch's threads during a call. None leaves them alone.
+    device : str, torch.device or None, default="auto"
+        Where to compute; "auto" is a GPU where there is one. Data in memory goes to a GPU once, if it fits.
+    amp : bool, "bfloat16" or "float16", default=False
+        Compute the module's output in mixed precision. True takes bfloat16 where the device has it.
+    dtype : "float32", "float64" or None, default="float32"
+        Number type of the module and its input. None leaves both, for a module that takes token numbers.
+    criterion : class, default=torch.nn.CrossEntropyLoss
+        The loss. With ``torch.nn.NLLLoss`` the module returns probabilities, as in skorch.
+    optimizer : class, default=torch.optim.Adam
+        Its parameters are ``optimizer__<name>``.
+    lr : float, default=0.001
+        Learning rate.
+    max_epochs : int >= 0, default=30
+        Passes over the data in each call of `fit` or `partial_fit`.
+    batch_size : int >= 1 or -1, default=64
+        Rows in a step of training; -1 for all. The last batch may have fewer, or one more. Prediction takes
+        ``iterator_valid__batch_size``, 256 if it is not set.
+    train_split : callable or None, default=None
+        Sets rows apart for ``valid_loss`` and ``valid_acc``, such as ``skorch.dataset.ValidSplit(5)``.
+    warm_start : bool, default=False
+        Whether `fit` goes on from the weights of the last fit.
+    iterator_train, iterator_valid, dataset, callbacks, predict_nonlinearity, verbose, compile, use_caching, \
+            torch_load_kwargs
+        As in ``skorch.NeuralNetClassifier``. Another `dataset` or iterator takes skorch's way, row by row.
+    **kwargs
+        Parameters of parts: ``module__<name>``, ``optimizer__<name>``, ``callbacks__<name>``, ...
+
+    Attributes
+    ----------
+    classes_ : ndarray of shape (n_classes,)
+        The labels, sorted.
+    history : skorch.history.History
+        One entry an epoch, with ``train_loss`` and ``dur``, over all fits that went on from another.
+    module_ : torch.nn.Module
+        The trained module.
+    seed_ : int
+        What all randomness is derived from.
+    n_features_in_ : int
+        ``X.shape[1]``.
+    in_shape_ : tuple of int
+        Shape of a row as the module gets it.
+
+    Notes
+    -----
+    Weights of rows are divided by their mean over all rows. A weight of 2 equals a row that is there twice
+    only with ``batch_size=-1``, ``dtype="float64"`` and no dropout: other nets see other batches and masks.
+
+    References
+    ----------
+    M. Tietz, T. J. Fan, D. Nouri, B. Bossan: skorch. https://skorch.readthedocs.io
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_digits
+    >>> from skal.nets import NetClassifier
+    >>> digits = load_digits()
+    >>> net = NetClassifier(max_epochs=5, random_state=0)
+    >>> net.fit(digits.images[:1000] / 16, digits.target[:1000])
+    NetClassifier(max_epochs=5, random_state=0)
+    >>> net.score(digits.images[1000:] / 16, digits.target[1000:]) > 0.8
+    True
+    """
+
+    _parameter_constraints = {
+        "class_weight": [dict, StrOptions({"balanced"}), None],
+        "image_shape": [tuple, list, None],
+        "random_state": ["random_state"],
+        "n_threads": [Interval(Integral, 1, None, closed="left"), None],
+        "amp": ["boolean", StrOptions({"bfloat16", "float16"})],
+        "dtype": [StrOptions({"float32", "float64"}), None],
+        "max_epochs": [Interval(Integral, 0, None, closed="left")],
+        "batch_size": [Interval(Integral, 1, None, closed="left"), Interval(Integral, -1, 0, closed="left")],
+        "warm_start": ["boolean"],
+    }
+
+    __repr__ = BaseEstimator.__repr__
+
+    def __init__(
+        self,
+        module=None,
+        *,
+        classes=None,
+        class_weight=None,
+        image_shape=None,
+        random_state=None,
+        n_threads=None,
+        device="auto",
+        amp=False,
+        dtype="float32",
+        criterion=torch.nn.CrossEntropyLoss,
+        optimizer=torch.optim.Adam,
+        lr=0.001,
+        max_epochs=30,
+        batch_size=64,
+        iterator_train=DataLoader,
+        iterator_valid=DataLoader,
+        dataset=Dataset,
+        train_split=None,
+        callbacks=None,
+        predict_nonlinearity="auto",
+        warm_start=False,
+        verbose=0,
+        compile=False,
+        use_caching="auto",
+        torch_load_kwargs=None,
+        **kwargs,
+    ):
+        super().__init__(
+            module,
+            classes=classes,
+            criterion=criterion,
+            optimizer=optimizer,
+            lr=lr,
+            max_epochs=max_epochs,
+            batch_size=batch_size,
+            iterator_train=iterator_train,
+            iterator_valid=iterator_valid,
+            dataset=dataset,
+            train_split=train_split,
+            callbacks=callbacks,
+            predict_nonlinearity=predict_nonlinearity,
+            warm_start=warm_start,
+            verbose=verbose,
+            device=device,
+            compile=compile,
+            use_caching=use_caching,
+            torch_load_kwargs=torch_load_kwargs,
+            **kwargs,
+        )
+        self.class_weight = class_weight
+        self.image_shape = image_shape
+        self.random_state = random_state
+        self.n_threads = n_threads
+        self.amp = amp
+        self.dtype = dtype
+        for name in ("history_", "initialized_", "virtual_params_"):
+            vars(self).pop(name)
+
+    def fit(self, X, y=None, sample_weight=None, **fit_params):
+        """Train on the rows of X; a new net unless `warm_start`.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, m), (n, h, w) or (n, c, h, w); dict of arrays; torch Dataset
+            The rows. A Dataset gives pairs of a row and its label; a dict goes to the module by name.
+        y : array-like of shape (n,), default=None
+            The labels. Only a Dataset goes without.
+        sample_weight : array-like of shape (n,), default=None
+            Weight of each row in the loss, 0 or more.
+        **fit_params
+            Passed to ``module.forward`` and `train_split`, as in skorch.
+
+        Returns
+        -------
+        self : NetClassifier
+            The fitted net.
+        """
+        start_over = not (self.warm_start and self.initialized_)
+        X, codes = self._check_training_set(X, y, sample_weight, self.classes, start_over)
+        if start_over:
+            self.initialize()
+        return self._train(X, codes, **fit_routing(self), **fit_params)
+
+    def partial_fit(self, X, y=None, classes=None, sample_weight=None, **fit_params):
+        """Train on from the weights that there are; see `fit`.
+
+        `classes` names all labels that may come, as in scikit-learn; only the first call reads it, and only
+        where the parameter `classes` is None.
+        """
+        classes = classes if self.classes is None else self.classes
+        X, codes = self._check_training_set(X, y, sample_weight, classes, not self.initialized_)
+        if not self.initialized_:
+            self.initialize()
+        return self._train(X, codes, **fit_params)
+
+    def predict_proba(self, X):
+        """Probability of each class, in the order of `classes_`; (n, ...) -> (n, n_classes) float64.
+
+        Always the same for the same net and rows, and, to rounding, for a row whatever its neighbours.
+        """
+        self.check_is_fitted()
+        X = X if is_foreign(X) else check_rows(self, X, reset=False)
+        with self._isolated("predict"):
+            return as_distribution(self._get_predict_nonlinearity()(self._outputs(X)).numpy(), self)
+
+    def predict(self, X):
+        """The most probable label of each row; (n, ...) -> (n,)."""
+        codes = self.predict_proba(X).argmax(axis=1)
+        # While skorch's scoring callbacks run, they replace forward_iter and compare with codes.
+        return codes if "forward_iter" in vars(self) else self.classes_[codes]
+
+    @property
+    def classes_(self):
+        """The labels, sorted."""
+        if "classes_inferred_" in vars(self):
+            return self.classes_inferred_
+        if self.initialized_ and self.classes is not None:
+            return vocabulary(self.classes)
+        raise NotFittedError(f"{self} knows its classes when it is fitted")
+
+    def initialize_module(self):
+        """Build the module from its class, or copy the instance that is the starting weights."""
+        kwargs = self.get_params_for("module")
+        given = self._default_module() if self.module is None else self.module
+        if isinstance(given, torch.nn.Module) and not kwargs:
+            module = deepcopy(given)
+        else:
+            build = type(given) if isinstance(given, torch.nn.Module) else given
+            module = build(**(self._data_params(build) | kwargs))
+        self.module_ = module if self.dtype is None else module.to(self._torch_dtype())
+        return self
+
+    def get_loss(self, y_pred, y_true, X=None, training=False):
+        """Loss of a batch: the criterion's, or the mean over rows of weight times loss."""
+        self._check_width(y_pred)
+        _, weight = unweighted(X)
+        if weight is None:
+            return super().get_loss(y_pred, y_true, X=X, training=training)
+        with per_row(self.criterion_):
+            losses = super().get_loss(y_pred, y_true, X=X, training=training)
+        return (losses * weight.to(losses)).mean()
+
+    def get_split_datasets(self, X, y=None, **fit_params):
+        """The data to train on and to validate on, both with labels as codes."""
+        train, valid = super().get_split_datasets(X, y, **fit_params)
+        if valid is not None and _root(valid) is not _root(train):
+            valid = with_codes(valid, self.classes_)
+        return train, valid
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.input_tags.three_d_array = True
+        return tags
+
+    def _train(self, X, codes, **fit_params):
+        with self._isolated("fit", len(self.history)):
+            return super().partial_fit(X, codes, **fit_params)
+
+    def _outputs(self, X):
+        """What the module returns for all rows, in order, in evaluation mode; (n, n_classes) float64."""
+        with torch.inference_mode():
+            outputs = self.forward_iter(X, device=self.device)
+            return torch.cat([out[0] if isinstance(out, tuple) else out for out in outputs]).cpu().double()
+
+    def _check_training_set(self, X, y, sample_weight, classes, reset):
+        """X and the codes of y as skorch takes them; learns `classes_` and `in_shape_` if `reset`."""
+        reset = reset or "classes_inferred_" not in vars(self)
+        X = X if is_foreign(X) else check_rows(self, X, reset=reset)
+        y = known_labels(X) if y is None and is_foreign(X) else y
+        if y is None and is_foreign(X):
+            check_readable_later(
+                X, None if reset else self.classes_, classes, sample_weight, self.class_weight
+            )
+        else:
+            y = check_labels(self, X, y)
+        known = vocabulary(y if classes is None else classes) if reset else self.classes_
+        codes = None if y is None else encode(y, known)
+        weight = None if y is None else row_weights(y, sample_weight, self.class_weight)
+        if reset:
+            self.in_shape_, self.classes_inferred_ = row_shape(X, self.image_shape), known
+        if is_foreign(X):
+            return Labelled(X, known, codes, weight), codes
+        return X if weight is None else weighted(X, weight), codes
+
+    def _default_module(self):
+        if vars(self).get("in_shape_") is None:
+            raise ValueError(
+                f"{self} chooses its module by the shape of X: call fit with an array, or pass module="
+            )
+        return default_module(self.in_shape_)
+
+    def _data_params(self, build):
+        """`n_classes` and `in_shape` for a module that takes them and whose user left them open."""
+        known = {"n_classes": len(self.classes_)} if self._knows_classes() else {}
+        if vars(self).get("in_shape_") is not None:
+            known["in_shape"] = self.in_shape_
+        return {name: known[name] for name in known if name in inspect.signature(build).parameters}
+
+    def _knows_classes(self):
+        return "classes_inferred_" in vars(self) or self.classes is not None
+
+    def _check_width(self, y_pred):
+        """Refuse a module with another number of outputs than classes; on a GPU, torch would just die."""
+        width = y_pred.shape[-1] if isinstance(y_pred, torch.Tensor) and y_pred.ndim == 2 else None
+        if width not in (None, len(self.classes_)):
+            raise ValueError(
+                f"{self} has {len(self.classes_)} classes, and its module returns {width} values for a row: "
+                "make them as many (a module class with a parameter n_classes is given it), or name all labels "
+                "with classes="
+            )
+
+    def _check_parameters(self):
+        params = {name: getattr(self, name) for name in self._parameter_constraints}
+        check_parameters(self._parameter_constraints, params, type(self).__name__)
+        if self.amp and self.dtype != "float32":
+            raise ValueError(f"amp={self.amp!r} needs dtype='float32', not {self.dtype!r}")
+
+
+def _root(dataset):
+    """The dataset under subsets."""
+    return _root(dataset.dataset) if isinstance(dataset, Subset) else dataset

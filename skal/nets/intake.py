@@ -1,0 +1,114 @@
+"""What users pass as rows and labels, checked as scikit-learn does, and refused in sentences."""
+
+from collections.abc import Mapping
+from math import prod
+
+import numpy as np
+import torch
+from sklearn.utils import assert_all_finite
+from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils.validation import check_array, check_consistent_length, column_or_1d, validate_data
+from scipy.sparse import issparse
+from skorch.utils import data_from_dataset, is_dataset, is_skorch_dataset
+
+from skal.nets.batches import Labelled, Rows
+from skal.nets.seeding import isolated
+from skal.nets.targets import encode
+
+
+def is_foreign(X):
+    """Whether X is a torch Dataset or a skorch SliceDataset, which is read row by row."""
+    return is_dataset(X) or all(hasattr(X, name) for name in ("dataset", "idx", "indices"))
+
+
+def check_rows(net, X, *, reset):
+    """X as an array, or a dict of arrays; finite, and of the shape that the net was fitted on."""
+    if isinstance(X, Mapping) and not issparse(X):  # some sparse matrices are mappings too
+        X = {name: check_array(_on_cpu(part), ensure_2d=False, allow_nd=True) for name, part in X.items()}
+        check_consistent_length(*X.values())
+        return X
+    X = _on_cpu(X)
+    if not reset and getattr(X, "ndim", 0) > 1:  # before scikit-learn, which would count the rows of an image
+        _check_shape(net, tuple(X.shape[1:]))
+    X = validate_data(net, X, reset=reset, allow_nd=True)
+    if not reset:
+        _check_shape(net, X.shape[1:])
+    return X
+
+
+def check_labels(net, X, y):
+    """The labels as an array of shape (n,), one for each row of X."""
+    if y is None:
+        raise ValueError(f"This {type(net).__name__} requires y to be passed, but the target y is None.")
+    y = column_or_1d(_on_cpu(y), warn=True)
+    assert_all_finite(y, input_name="y")
+    check_consistent_length(*X.values(), y) if isinstance(X, Mapping) else check_consistent_length(X, y)
+    check_classification_targets(y)
+    return y
+
+
+def row_shape(X, image_shape):
+    """The shape of one row as the module gets it; None where X is a dict."""
+    if isinstance(X, Mapping):
+        return None
+    if is_foreign(X):
+        with isolated(0, "cpu"):  # a Dataset may draw when it is read
+            row = X[0]
+        return tuple(np.shape(row[0] if isinstance(row, tuple) else row))
+    if image_shape is None:
+        return X.shape[1:]
+    if prod(image_shape) != prod(X.shape[1:]):
+        raise ValueError(
+            f"image_shape={tuple(image_shape)} takes {prod(image_shape)} values, and X has rows of shape "
+            f"{X.shape[1:]}, {prod(X.shape[1:])} values: set image_shape to height and width of the images"
+        )
+    return tuple(image_shape)
+
+
+def known_labels(dataset):
+    """The labels that a dataset shows without reading its rows, or None."""
+    if isinstance(getattr(dataset, "targets", None), list | np.ndarray | torch.Tensor):
+        return np.asarray(dataset.targets)
+    try:
+        _, y = data_from_dataset(dataset)
+    except AttributeError:  # skorch's answer for datasets that it does not know
+        return None
+    return None if y is None else np.asarray(y)
+
+
+def check_readable_later(dataset, fitted_classes, classes, *weights):
+    """Refuse a dataset whose labels come with its rows where they are needed before."""
+    if fitted_classes is None and classes is None:
+        raise ValueError(
+            f"the labels of {type(dataset).__name__} can't be seen without reading all of it: pass them as y, "
+            "or name all labels with classes="
+        )
+    if any(weight is not None for weight in weights):
+        raise ValueError(
+            f"sample_weight and class_weight need the labels of {type(dataset).__name__}: pass y"
+        )
+
+
+def with_codes(dataset, classes, y=None):
+    """Someone else's dataset with labels as codes, in memory if it holds arrays."""
+    y = known_labels(dataset) if y is None else y
+    codes = None if y is None else encode(y, classes)
+    if is_skorch_dataset(dataset) and codes is not None:
+        X, _ = data_from_dataset(dataset)
+        if isinstance(X, np.ndarray):
+            return Rows(X, codes, y)
+    return Labelled(dataset, classes, codes)
+
+
+def _on_cpu(data):
+    return data.detach().cpu().numpy() if isinstance(data, torch.Tensor) else data
+
+
+def _check_shape(net, shape):
+    """Refuse rows of another shape than at `fit`; flat rows are left to scikit-learn's count of columns."""
+    fitted = getattr(net, "in_shape_", None)
+    flat = len(shape) == 1 and (net.image_shape is not None or len(fitted or ()) == 1)
+    if fitted is None or flat or (prod(shape) == prod(fitted) and (net.image_shape or shape == fitted)):
+        return
+    hint = "one image goes in as X[None]" if shape == fitted[1:] else "resize them, or fit a net on such rows"
+    raise ValueError(f"{net} was fitted on rows of shape {fitted}, and X has rows of shape {shape}: {hint}")

@@ -1,0 +1,80 @@
+"""Labels as codes, and the weight of each row in the loss."""
+
+from contextlib import contextmanager
+
+import numpy as np
+from sklearn.utils.class_weight import compute_sample_weight
+
+from skal._compat import check_sample_weight
+
+
+def vocabulary(labels):
+    """The distinct labels, sorted: what ``classes_`` is."""
+    try:
+        return np.unique(np.asarray(labels))
+    except TypeError as error:
+        kinds = sorted({type(label).__name__ for label in np.asarray(labels, dtype=object)})
+        raise ValueError(
+            f"labels of the types {', '.join(kinds)} are mixed and can't be sorted: make them all of one type, "
+            "and leave rows without a label out"
+        ) from error
+
+
+def encode(y, classes):
+    """Position of each label in `classes`; (n,) -> (n,) int64. A label not in it is refused."""
+    labels, place = np.unique(y, return_inverse=True)
+    position = {label: code for code, label in enumerate(classes.tolist())}
+    unknown = [label for label in labels.tolist() if label not in position]
+    if unknown:
+        raise ValueError(
+            f"y has labels that the net does not know: {unknown[:5]}; it knows {classes.tolist()[:20]}. Name all "
+            "labels that may ever come with classes=, or call fit without warm_start"
+        )
+    return np.array([position[label] for label in labels.tolist()], dtype=np.int64)[place]
+
+
+def row_weights(y, sample_weight, class_weight):
+    """Weight of each row with mean 1, or None where all are equal; (n,) -> (n,) float64.
+
+    The mean is taken over all rows and not over a batch, so that no row's share depends on its neighbours.
+    """
+    if sample_weight is None and class_weight is None:
+        return None
+    weight = check_sample_weight(sample_weight, y)
+    if class_weight is not None:
+        weight = weight * compute_sample_weight(class_weight, y)
+    if not weight.sum() > 0:
+        raise ValueError("the weights of all rows are zero: there is nothing to learn from")
+    return weight / weight.mean()
+
+
+@contextmanager
+def per_row(criterion):
+    """Let a torch criterion return one loss for each row, as weights need it."""
+    if getattr(criterion, "reduction", None) not in ("mean", "sum", "none"):
+        raise TypeError(
+            f"sample_weight and class_weight need a criterion with `reduction`, which {criterion} lacks: take "
+            "one of torch.nn's losses, or leave the weights out"
+        )
+    reduction, criterion.reduction = criterion.reduction, "none"
+    try:
+        yield
+    finally:
+        criterion.reduction = reduction
+
+
+def as_distribution(proba, net):
+    """Rows that sum to 1 exactly, or an error that says why they don't; (n, k) -> (n, k)."""
+    total = proba.sum(axis=1, keepdims=True)
+    if not np.isfinite(total).all():
+        raise ValueError(
+            f"{net} predicts probabilities that are not finite: its training diverged (take a smaller lr), or X "
+            f"has values that its number type {net.dtype} can't hold"
+        )
+    if (proba < 0).any() or np.abs(total - 1).max() > 1e-3:
+        raise ValueError(
+            f"{net} returns rows that are no probabilities (sums from {total.min():.3g} to {total.max():.3g}): "
+            "with CrossEntropyLoss the module returns logits, with NLLLoss it returns probabilities, and for "
+            "another criterion predict_nonlinearity makes them, such as torch.nn.Softmax(dim=-1)"
+        )
+    return proba / total
