@@ -18,7 +18,7 @@ def check_rows(owner, X, *, allow_nan, reset, min_rows=1):
     array, a list of lists, a sparse matrix or a frame. A frame stays a frame, so that a model may
     select its columns by name. Images, texts, paths and Datasets pass; the model will judge them.
     """
-    if hasattr(X, "iloc") or hasattr(X, "__dataframe__"):
+    if _is_frame(X):
         validate_data(owner, X, reset=reset, skip_check_array=True)
         return X
     X = _as_array_if_table(X)
@@ -35,6 +35,10 @@ def check_rows(owner, X, *, allow_nan, reset, min_rows=1):
         ensure_all_finite="allow-nan" if allow_nan else True,
         ensure_min_samples=min_rows,
     )
+
+
+def _is_frame(X):
+    return hasattr(X, "columns") and getattr(X, "ndim", 2) == 2
 
 
 def _as_array_if_table(X):

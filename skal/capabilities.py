@@ -12,6 +12,7 @@ from sklearn.frozen import FrozenEstimator
 from sklearn.pipeline import Pipeline
 from sklearn.utils import get_tags
 
+from skal._compat import BaseSearchCV
 from skal._rows import n_rows
 
 __all__ = [
@@ -23,6 +24,9 @@ __all__ = [
     "require",
     "supports",
 ]
+
+# What stands around a model and passes rows to it as they are.
+_TRANSPARENT = (BaseSearchCV, FrozenEstimator)
 
 # Which capability is missing decides what to advise.
 _ADVICE = {
@@ -104,36 +108,46 @@ def is_semi_supervised(model):
 
 def allows_nan(model):
     """Whether NaN in X may reach the model; of a pipeline, its first step, which may fill them in."""
-    while isinstance(model, (Pipeline, FrozenEstimator)):
-        if isinstance(model, FrozenEstimator):
-            model = model.estimator
-        else:
+    while isinstance(model, (*_TRANSPARENT, Pipeline)):
+        if isinstance(model, Pipeline):
             steps = [step for _, step in model.steps if step is not None and step != "passthrough"]
-            if not steps:
-                return False
-            model = steps[0]
+            model = steps[0] if steps else None
+        else:
+            model = model.estimator
     return model is not None and get_tags(model).input_tags.allow_nan
 
 
 def final_parameter(model, name):
-    """The full name of a parameter of a pipeline's last step, or of the model itself; else None."""
-    prefix = ""
-    while isinstance(model, Pipeline) and model.steps:
-        step_name, model = model.steps[-1]
-        prefix += f"{step_name}__"
-    has_it = hasattr(model, "get_params") and name in model.get_params(deep=False)
+    """The full name of a parameter of the model inside pipelines and searches; None if it has none."""
+    prefix, final = _final(model)
+    has_it = hasattr(final, "get_params") and name in final.get_params(deep=False)
     return prefix + name if has_it else None
 
 
 def continues_training(model):
-    """Whether ``warm_start=True`` goes on from the last weights, rather than adding trees to old ones."""
+    """Whether ``warm_start=True`` goes on from the last weights.
+
+    A forest or a booster would add trees to its old ones, and a search starts over.
+    """
     from sklearn.ensemble import HistGradientBoostingClassifier
 
-    adds_members = final_parameter(model, "n_estimators") is not None
-    while isinstance(model, Pipeline) and model.steps:
-        model = model.steps[-1][1]
-    adds_members = adds_members or isinstance(model, HistGradientBoostingClassifier)
-    return final_parameter(model, "warm_start") is not None and not adds_members
+    _, final = _final(model)
+    adds_members = hasattr(final, "n_estimators") or isinstance(final, HistGradientBoostingClassifier)
+    starts_over = isinstance(model, BaseSearchCV)
+    return final_parameter(model, "warm_start") is not None and not adds_members and not starts_over
+
+
+def _final(model):
+    """The model inside pipelines and searches, with the prefix of its parameters."""
+    prefix = ""
+    while True:
+        if isinstance(model, Pipeline) and model.steps:
+            name, model = model.steps[-1]
+        elif isinstance(model, BaseSearchCV):
+            name, model = "estimator", model.estimator
+        else:
+            return prefix, model
+        prefix += f"{name}__"
 
 
 def _is_torch_module(model):

@@ -30,7 +30,8 @@ from skal._initial import initial_rows
 from skal._rows import check_rows, n_rows, take
 from skal._seeds import derive, draw_seed
 from skal.pool import Pool
-from skal.strategies import Margin, check_model
+from skal.strategies import Margin, QueryStrategy
+from skal.strategies._base import check_model
 
 __all__ = ["ActiveLearner"]
 
@@ -122,8 +123,8 @@ class ActiveLearner(CallbackSupportMixin, ClassifierMixin, MetaEstimatorMixin, B
 
     _parameter_constraints = {
         "estimator": [HasMethods(["fit"])],
-        "strategy": [HasMethods(["fit", "score", "select"]), None],
-        "initial": [StrOptions({"random", "stratified"}), "array-like", HasMethods(["fit", "select"])],
+        "strategy": [QueryStrategy, None],
+        "initial": [StrOptions({"random", "stratified"}), "array-like", QueryStrategy],
         "n_initial": [Interval(Integral, 1, None, closed="left")],
         "batch_size": [Interval(Integral, 1, None, closed="left")],
         "n_rounds": [Interval(Integral, 0, None, closed="left"), None],

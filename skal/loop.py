@@ -118,7 +118,7 @@ def rounds(
 def bind(strategy, model, pool, seed):
     """A strategy fitted on what the pool has labelled, with the model to ask."""
     bound = seed_open_states(with_estimator(strategy, model), seed)
-    return bound.fit(pool.take(pool.labeled), pool.y[pool.labeled])
+    return bound._fit_rows(pool.take(pool.labeled), pool.y[pool.labeled], {}, may_have_gaps=False)
 
 
 def _choose(strategy, model, pool, n, seed):

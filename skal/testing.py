@@ -15,7 +15,8 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from skal import strategies
 from skal.learner import ActiveLearner
-from skal.strategies import QueryStrategy, StrategyWrapper, lend
+from skal.strategies import QueryStrategy, StrategyWrapper
+from skal.strategies._base import lend
 
 __all__ = ["Stub", "check_query_strategy", "every_strategy", "query_strategy_checks"]
 

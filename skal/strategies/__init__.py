@@ -1,6 +1,6 @@
 """Query strategies: which rows to label next."""
 
-from skal.strategies._base import QueryStrategy, check_model, lend, with_estimator
+from skal.strategies._base import QueryStrategy, with_estimator
 from skal.strategies._wrappers import StrategyWrapper, Subsample
 from skal.strategies.random import Random
 from skal.strategies.uncertainty import Entropy, LeastConfidence, Margin
@@ -13,7 +13,5 @@ __all__ = [
     "Random",
     "StrategyWrapper",
     "Subsample",
-    "check_model",
-    "lend",
     "with_estimator",
 ]

@@ -86,6 +86,10 @@ class QueryStrategy(ClassNamePrefixFeaturesOutMixin, TransformerMixin, MetaEstim
         ValueError
             If X or y is malformed, or no row has a label.
         """
+        return self._fit_rows(X, y, fit_params, may_have_gaps=True)
+
+    def _fit_rows(self, X, y, fit_params, may_have_gaps):
+        # The loop knows that each row it passes has a label, even where all of these are -1.
         self._check_parameters()
         can_start_cold = not self.needs_labels and (y is None or self._model is None)
         X = check_rows(
@@ -96,7 +100,7 @@ class QueryStrategy(ClassNamePrefixFeaturesOutMixin, TransformerMixin, MetaEstim
             min_rows=0 if can_start_cold else 1,
         )
         if y is not None:
-            X, y, fit_params = self._labelled_rows(X, y, fit_params)
+            X, y, fit_params = self._labelled_rows(X, y, fit_params, may_have_gaps)
         elif self.needs_labels and not isinstance(self._model, FrozenEstimator):
             raise ValueError(f"{self!r} requires y to be passed, but the target y is None.")
         self.seed_ = draw_seed(self.random_state)
@@ -183,7 +187,9 @@ class QueryStrategy(ClassNamePrefixFeaturesOutMixin, TransformerMixin, MetaEstim
         capabilities.require(self, self._model, self.requires)
         self._validate_params()
 
-    def _labelled_rows(self, X, y, fit_params):
+    def _labelled_rows(self, X, y, fit_params, may_have_gaps):
+        if not may_have_gaps:
+            return X, y, fit_params
         y, is_known = labels.read(y)
         check_consistent_length(X, y)
         if self.needs_labels and not is_known.any():

@@ -6,7 +6,7 @@ from numbers import Integral, Real
 import numpy as np
 from sklearn.base import clone
 
-from skal._compat import HasMethods, Interval
+from skal._compat import Interval
 from skal._rows import n_rows, take
 from skal._seeds import derive, seed_open_states
 from skal.strategies._base import QueryStrategy
@@ -35,7 +35,7 @@ class StrategyWrapper(QueryStrategy):
     """
 
     _parameter_constraints = {
-        "strategy": [HasMethods(["fit", "score", "select"])],
+        "strategy": [QueryStrategy],
         "random_state": ["random_state"],
     }
 
@@ -59,7 +59,7 @@ class StrategyWrapper(QueryStrategy):
 
     def _fit(self, X, y, fit_params):
         self.strategy_ = seed_open_states(clone(self.strategy), derive(self.seed_, "strategy"))
-        self.strategy_.fit(X, y, **fit_params)
+        self.strategy_._fit_rows(X, y, fit_params, may_have_gaps=False)
 
     def _score(self, X, rng):
         return self.strategy_.score(X)

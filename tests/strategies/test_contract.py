@@ -49,7 +49,7 @@ class Remembers(Margin):
 class TrainsOnGaps(Margin):
     """Takes the mark of an unlabelled row for a class."""
 
-    def _labelled_rows(self, X, y, fit_params):
+    def _labelled_rows(self, X, y, fit_params, may_have_gaps):
         return X, y, fit_params
 
 
