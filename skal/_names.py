@@ -1,0 +1,150 @@
+"""Strategies and models by name, as the command line takes them: parsed, never evaluated."""
+
+import ast
+from difflib import get_close_matches
+from inspect import signature
+
+from skal import strategies
+from skal.strategies import QueryStrategy, StrategyWrapper
+
+__all__ = ["MODELS", "model", "strategy"]
+
+MODELS = ("cnn", "mlp", "logistic", "forest")
+
+
+def strategy(text):
+    """The strategy that a text such as "Subsample(Entropy(), size=1000)" names.
+
+    Names of `skal.strategies`, with arguments that are Python literals or strategies again.
+
+    Parameters
+    ----------
+    text : str
+
+    Returns
+    -------
+    QueryStrategy
+
+    Raises
+    ------
+    ValueError
+        If the text is malformed, or a name is unknown; with the nearest match.
+
+    Examples
+    --------
+    >>> strategy("Subsample(Entropy(), size=1000)")
+    Subsample(size=1000, strategy=Entropy())
+    """
+    try:
+        node = ast.parse(text.strip(), mode="eval").body
+    except (SyntaxError, ValueError) as error:
+        raise ValueError(f"{text!r} is not a strategy; write it as in 'Margin()'.") from error
+    return _strategy(node, text)
+
+
+def model(name, row_shape, scale, max_epochs):
+    """The model of a name in `MODELS`, for rows of a shape.
+
+    Parameters
+    ----------
+    name : str
+    row_shape : tuple of int
+        Shape of one row of X; more than one dimension is an image.
+    scale : float
+        What classical models divide images by; nets divide uint8 images by 255 themselves.
+    max_epochs : int
+        Of nets.
+
+    Returns
+    -------
+    classifier
+        On one thread, so that its numbers do not depend on the machine.
+    """
+    if name not in MODELS:
+        raise ValueError(_unknown("model", name, MODELS))
+    if name in ("cnn", "mlp"):
+        return _net(name, row_shape, max_epochs)
+    from sklearn.ensemble import RandomForestClassifier
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import FunctionTransformer, StandardScaler
+
+    if name == "logistic":
+        final = LogisticRegression(max_iter=2000)
+    else:
+        final = RandomForestClassifier(n_estimators=100)
+    if len(row_shape) > 1:
+        # Not StandardScaler: a pixel that is constant over 20 labelled images would be blown up elsewhere.
+        return make_pipeline(FunctionTransformer(flat, kw_args={"scale": scale}), final)
+    return make_pipeline(StandardScaler(), final)
+
+
+def flat(X, scale):
+    """Images as rows of numbers, divided by `scale`; (n, ...) -> (n, m) float32."""
+    return X.reshape(len(X), -1).astype("float32") / scale
+
+
+def _net(name, row_shape, max_epochs):
+    from skal.nets import NetClassifier
+    from skal.nets.modules import SmallCNN, SmallMLP
+
+    if name == "cnn" and len(row_shape) < 2:
+        raise ValueError(
+            f"The model 'cnn' needs images, and the rows of X have shape {row_shape}; use 'mlp'."
+        )
+    module = SmallCNN if name == "cnn" else SmallMLP
+    return NetClassifier(module, max_epochs=max_epochs, n_threads=1)
+
+
+def _classes():
+    known = {name: getattr(strategies, name) for name in strategies.__all__}
+    return {
+        name: known[name]
+        for name in known
+        if isinstance(known[name], type)
+        and issubclass(known[name], QueryStrategy)
+        and known[name] not in (QueryStrategy, StrategyWrapper)
+    }
+
+
+def _strategy(node, text):
+    call = node if isinstance(node, ast.Call) else ast.Call(node, [], [])
+    if not isinstance(call.func, ast.Name):
+        raise ValueError(f"{text!r} is not a strategy; write it as in 'Margin()'.")
+    name, classes = call.func.id, _classes()
+    if name not in classes:
+        raise ValueError(_unknown("strategy", name, classes))
+    parameters = [parameter for parameter in signature(classes[name]).parameters if parameter != "estimator"]
+    for keyword in call.keywords:
+        if keyword.arg not in parameters:
+            raise ValueError(_unknown(f"parameter of {name}", keyword.arg or "**", parameters))
+    values = [_value(argument, text) for argument in call.args]
+    named = {keyword.arg: _value(keyword.value, text) for keyword in call.keywords}
+    if not all(isinstance(value, QueryStrategy) for value in values):
+        raise ValueError(f"{text!r}: give the parameters of {name} by name ({', '.join(parameters)}).")
+    try:
+        built = classes[name](*values, **named)
+    except TypeError as error:
+        raise ValueError(f"{text!r} can't be made: {error}.") from error
+    built._validate_params()
+    return built
+
+
+def _value(node, text):
+    if isinstance(node, ast.Call) or (isinstance(node, ast.Name) and node.id in _classes()):
+        return _strategy(node, text)
+    try:
+        return ast.literal_eval(node)
+    except ValueError as error:
+        written = ast.unparse(node)
+        raise ValueError(
+            f"{written!r} in {text!r} is neither a number, a text in quotes, True, False, None nor a strategy."
+        ) from error
+
+
+def _unknown(kind, name, known):
+    if not known:
+        return f"There is no {kind} {name!r}; there are none."
+    near = get_close_matches(name.lower(), [other.lower() for other in known], n=1, cutoff=0)[0]
+    near = next(other for other in known if other.lower() == near)
+    return f"There is no {kind} {name!r}; the nearest is {near!r}. There are {', '.join(known)}."

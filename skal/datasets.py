@@ -1,0 +1,157 @@
+"""Data sets by name, or from an .npz file."""
+
+import os
+import zipfile
+from dataclasses import dataclass
+from difflib import get_close_matches
+from io import BytesIO
+from pathlib import Path
+
+import numpy as np
+
+from skal._runs import write_atomically
+
+__all__ = ["Dataset", "load", "read_npz"]
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Arrays of a data set; `X_test` and `y_test` are None where no test rows are set apart."""
+
+    name: str
+    X: np.ndarray
+    y: np.ndarray | None
+    X_test: np.ndarray | None = None
+    y_test: np.ndarray | None = None
+
+
+def load(name_or_path):
+    """A data set for comparisons.
+
+    Parameters
+    ----------
+    name_or_path : str or Path
+        "digits": 1797 images of 8 x 8 in [0, 1], part of scikit-learn. "mnist": 70,000 images of
+        28 x 28, from ``mnist.npz`` in the folder that the environment variable ``SKAL_DATA`` names,
+        else from a cache in the home, filled from OpenML at the first use. Or the path of an ``.npz``
+        file with arrays ``X`` and ``y`` and, optionally, ``X_test`` and ``y_test``.
+
+    Returns
+    -------
+    Dataset
+
+    Raises
+    ------
+    ValueError
+        If there is no such data set, or the file lacks something.
+    OSError
+        If a download fails.
+
+    Examples
+    --------
+    >>> digits = load("digits")
+    >>> digits.X.shape, digits.y.shape
+    ((1797, 8, 8), (1797,))
+    """
+    if str(name_or_path) in _LOADERS:
+        return _LOADERS[str(name_or_path)]()
+    path = Path(name_or_path)
+    if path.suffix != ".npz":
+        near = get_close_matches(str(name_or_path), _LOADERS, n=1, cutoff=0)[0]
+        raise ValueError(
+            f"There is no data set {str(name_or_path)!r}; the nearest name is {near!r}. Names are "
+            f"{', '.join(_LOADERS)}; a file of your own ends in .npz."
+        )
+    arrays = read_npz(path)
+    if "y" not in arrays:
+        raise ValueError(f"{path} has no array 'y', the labels of X; it holds {_listed(arrays)}.")
+    if ("X_test" in arrays) != ("y_test" in arrays):
+        raise ValueError(f"{path} needs both of X_test and y_test, or neither; it holds {_listed(arrays)}.")
+    _check_lengths(path, arrays, "X_test", "y_test")
+    wanted = {name: arrays.get(name) for name in ("X", "y", "X_test", "y_test")}
+    return Dataset(path.stem, **wanted)
+
+
+def read_npz(path):
+    """The arrays of an ``.npz`` file, X among them, without running any code in it; -> dict.
+
+    Raises
+    ------
+    ValueError
+        If it is no such file, lacks X, holds Python objects, or X and y differ in length.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise ValueError(f"There is no file {path}.")
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            arrays = {name: file[name] for name in file.files}
+    except (zipfile.BadZipFile, EOFError) as error:
+        raise ValueError(f"{path} is no complete .npz file; write it with numpy.savez.") from error
+    except ValueError as error:
+        raise ValueError(
+            f"{path} can't be read: {error} skal reads no Python objects, since a file with them can run "
+            "code; save labels as integers or as fixed-width strings (y.astype(str)), images as one array."
+        ) from error
+    if "X" not in arrays:
+        raise ValueError(f"{path} has no array 'X', one entry for each row; it holds {_listed(arrays)}.")
+    if arrays["X"].ndim < 2:
+        raise ValueError(f"X in {path} must be a table or images, and has shape {arrays['X'].shape}.")
+    _check_lengths(path, arrays, "X", "y")
+    return arrays
+
+
+def _check_lengths(path, arrays, X, y):
+    if y in arrays and arrays[y].shape != arrays[X].shape[:1]:
+        raise ValueError(
+            f"{path}: {y} must have one label for each of the {len(arrays[X])} rows of {X}, and has shape "
+            f"{arrays[y].shape}."
+        )
+
+
+def _listed(arrays):
+    return ", ".join(arrays) or "nothing"
+
+
+def _digits():
+    from sklearn.datasets import load_digits
+
+    digits = load_digits()
+    return Dataset("digits", (digits.images / 16).astype(np.float32), digits.target)
+
+
+def _mnist():
+    folder = os.environ.get("SKAL_DATA")
+    if folder:
+        path = Path(folder, "mnist.npz")
+        if not path.is_file():
+            raise ValueError(f"SKAL_DATA names the folder {folder}, which has no mnist.npz; unset it to download.")
+    else:
+        path = Path.home() / ".cache" / "skal" / "mnist.npz"
+        if not path.is_file():
+            _download_mnist(path)
+    with np.load(path, allow_pickle=False) as file:
+        return Dataset("mnist", file["X_train"], file["y_train"], file["X_test"], file["y_test"])
+
+
+def _download_mnist(path):
+    """Fill the cache from OpenML, whose rows are in the usual order: 60,000 for training, then the test."""
+    from sklearn.datasets import fetch_openml
+
+    try:
+        # This parser needs no pandas.
+        mnist = fetch_openml("mnist_784", version=1, as_frame=False, parser="liac-arff")
+    except OSError as error:
+        raise OSError(
+            f"MNIST could not be downloaded from OpenML ({error}). Put mnist.npz (X_train, y_train, X_test, "
+            "y_test) into a folder and name that in the environment variable SKAL_DATA, or use --data digits."
+        ) from error
+    X = mnist.data.reshape(-1, 28, 28).astype(np.uint8)
+    y = mnist.target.astype(np.uint8)
+    content = BytesIO()
+    np.savez_compressed(content, X_train=X[:60000], y_train=y[:60000], X_test=X[60000:], y_test=y[60000:])
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_atomically(path, content.getvalue())
+
+
+_LOADERS = {"digits": _digits, "mnist": _mnist}

@@ -1,0 +1,338 @@
+"""Comparison of learners: paired runs over seeds, and statistics that claim no more than they show."""
+
+import sys
+from pathlib import Path
+
+import joblib
+import numpy as np
+from sklearn.base import clone
+from sklearn.model_selection import train_test_split
+from threadpoolctl import threadpool_limits
+from tqdm import tqdm
+
+from skal._rows import n_rows, take
+from skal._runs import Stage, read_stages, write_stages
+from skal._seeds import derive, draw_seed
+from skal._summary import Summary
+from skal.metrics import labeled_scorer
+
+__all__ = ["Comparison", "compare"]
+
+
+def compare(
+    learners,
+    X,
+    y,
+    X_test=None,
+    y_test=None,
+    *,
+    n_seeds=10,
+    scoring="accuracy",
+    test_size=0.25,
+    random_state=0,
+    n_jobs=None,
+    path=None,
+    progress=None,
+):
+    """Run learners over seeds, and see which needs fewer labels.
+
+    Runs are paired: for one seed, all learners get the same split and the same `random_state`, hence
+    the same first rows and the same initial weights, and what is left of a difference between two
+    learners is their own. Each run computes on one thread, so that its numbers do not depend on
+    `n_jobs`: set that to the number of cores.
+
+    Parameters
+    ----------
+    learners : dict of str to ActiveLearner, or list of ActiveLearner
+        What to compare, unfitted. A list takes the strategies as names. Where one is called "Random",
+        the others are compared with it.
+    X : array-like of shape (n_rows, ...)
+        The pool; without `X_test`, pool and test rows together.
+    y : array-like of shape (n_rows,)
+        Its labels, the oracle.
+    X_test, y_test : array-like or None, default=None
+        Held-out rows, the same for all seeds. None sets `test_size` of X aside, anew for each seed.
+        Rows without a label are left out.
+    n_seeds : int, default=10
+        Runs of each learner. Fewer than 10 is a pilot, which claims nothing.
+    scoring : str or callable, default="accuracy"
+        Any scorer of scikit-learn, applied after each round.
+    test_size : float or int, default=0.25
+        Share or number of rows to set aside, where there is no `X_test`.
+    random_state : int, RandomState or None, default=0
+        Fixes all splits and runs.
+    n_jobs : int or None, default=None
+        Runs at a time, by joblib.
+    path : str, Path or None, default=None
+        A CSV that gets the rows as runs end. Where it exists, the runs in it are not repeated; one
+        that was made with other data, learners or settings is refused.
+    progress : bool or None, default=None
+        Whether to show a progress bar on stderr; None shows it on a terminal.
+
+    Returns
+    -------
+    Comparison
+
+    Raises
+    ------
+    ValueError
+        If `path` holds rows of something else.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_digits
+    >>> from sklearn.naive_bayes import GaussianNB
+    >>> from skal import ActiveLearner, compare
+    >>> from skal.strategies import Margin, Random
+    >>> X, y = load_digits(return_X_y=True)
+    >>> learners = [ActiveLearner(GaussianNB(), strategy, n_rounds=3) for strategy in (Random(), Margin())]
+    >>> comparison = compare(learners, X, y, n_seeds=3)
+    >>> n_labels, scores = comparison.curve("Margin")
+    >>> n_labels, scores.shape
+    (array([20., 30., 40., 50.]), (3, 4))
+    >>> print(comparison.table())
+    accuracy ... pilot, no claim ...
+    """
+    learners = _named(learners)
+    if (X_test is None) != (y_test is None):
+        raise ValueError("X_test and y_test go together: pass both, or neither to have rows of X set aside.")
+    seed = draw_seed(random_state)
+    data = X, y, X_test, y_test
+    settings = _settings(learners, data, scoring, test_size, seed, digest=path is not None)
+    done = {} if path is None or not Path(path).exists() else _done(path, settings)
+    todo = [(name, i) for i in range(n_seeds) for name in learners if (name, i) not in done]
+    running = joblib.Parallel(n_jobs=n_jobs, return_as="generator")(
+        joblib.delayed(_run)(learners[name], data, derive(seed, i), test_size, scoring) for name, i in todo
+    )
+    for (name, i), stages in zip(todo, tqdm(running, **_bar(len(todo), progress)), strict=True):
+        done[name, i] = [Stage(name, i, *stage, settings[name]) for stage in stages]
+        if path is not None:
+            write_stages(path, _in_order(done))
+    asked = {run: stages for run, stages in done.items() if run[0] in learners and run[1] < n_seeds}
+    return Comparison(_in_order(asked), learners=list(learners))
+
+
+class Comparison:
+    """Learning curves of several learners over the same seeds, as plain data.
+
+    Parameters
+    ----------
+    rows : list of Stage
+        One for each learner, seed and round, with ``learner``, ``seed``, ``round``, ``n_labeled``,
+        ``score``, ``fit_seconds``, ``select_seconds``, ``rows`` (of X, labelled in that round) and
+        ``settings``. ``pandas.DataFrame(comparison.rows)`` makes a frame.
+    learners : list of str or None, default=None
+        Names, in the order of display; None takes them from the rows.
+
+    Attributes
+    ----------
+    rows, learners
+        As passed.
+    n_seeds : int
+        Seeds with which all learners have run.
+    score_name : str
+        What was scored.
+    """
+
+    def __init__(self, rows, learners=None):
+        self.rows = rows
+        self.learners = list(dict.fromkeys(row.learner for row in rows)) if learners is None else learners
+        self._runs = {}
+        for row in rows:
+            self._runs.setdefault((row.learner, row.seed), []).append(row)
+        # A seed counts only if all learners have run with it: differences are taken seed by seed.
+        seeds = [{seed for name, seed in self._runs if name == learner} for learner in self.learners]
+        self._seeds = sorted(set.intersection(*seeds)) if seeds else []
+        self.n_seeds = len(self._seeds)
+        if self.n_seeds == 0:
+            raise ValueError("There is nothing to compare: no seed has run with all learners.")
+        self.score_name = rows[0].settings.split()[0]
+
+    def __repr__(self):
+        return f"<Comparison of {', '.join(self.learners)} over {self.n_seeds} seeds>"
+
+    @classmethod
+    def from_csv(cls, path):
+        """Read what `compare` or `to_csv` has written; -> Comparison."""
+        return cls(read_stages(path))
+
+    def to_csv(self, path):
+        """Write all rows."""
+        write_stages(path, self.rows)
+
+    def curve(self, name):
+        """Learning curves of one learner; -> (n_stages,) labels, (n_seeds, n_stages) scores.
+
+        Where the seeds have different numbers of labels (an initial batch that was extended), all
+        are read off at the same numbers, on the lines between stages.
+
+        Parameters
+        ----------
+        name : str
+            One of `learners`.
+
+        Returns
+        -------
+        n_labels : ndarray of shape (n_stages,)
+        scores : ndarray of shape (n_seeds, n_stages)
+        """
+        curves = self.curves(name)
+        low, high = max(x[0] for x, _ in curves), min(x[-1] for x, _ in curves)
+        n_labels = np.unique(np.concatenate([x for x, _ in curves]))
+        n_labels = n_labels[(n_labels >= low) & (n_labels <= high)]
+        return n_labels, np.array([np.interp(n_labels, x, scores) for x, scores in curves])
+
+    def curves(self, name):
+        """Each seed's own curve of one learner; -> list of (labels, scores), (n_stages,) each."""
+        if name not in self.learners:
+            raise ValueError(f"There is no learner {name!r} here; there are {', '.join(self.learners)}.")
+        runs = [self._runs[name, seed] for seed in self._seeds]
+        return [
+            (np.array([float(row.n_labeled) for row in run]), np.array([row.score for row in run]))
+            for run in runs
+        ]
+
+    def first_queried(self, name, n=20):
+        """The first rows of X that a learner asked for, with the first seed; -> (<= n,) int."""
+        run = self._runs[name, self._seeds[0]]
+        return np.array([row for stage in run[1:] for row in stage.rows][:n], dtype=int)
+
+    def seconds(self, name):
+        """Median seconds of one fit and of one selection; -> (float, float)."""
+        rows = [row for seed in self._seeds for row in self._runs[name, seed]]
+        selections = [row.select_seconds for row in rows if row.round > 0]
+        return float(np.median([row.fit_seconds for row in rows])), float(np.median(selections or [0.0]))
+
+    def summary(self, baseline=None, levels=None, confidence=0.95):
+        """Areas under the curves, labels needed, and differences from a baseline, with intervals.
+
+        Parameters
+        ----------
+        baseline : str or None, default=None
+            The learner that the others are compared with; None means "Random" if there is one, else
+            the first.
+        levels : sequence of float or None, default=None
+            Scores; how many labels does each learner need for them? None takes up to three round
+            numbers that the learners reach.
+        confidence : float in (0, 1), default=0.95
+            Of all intervals; those of the differences cover together.
+
+        Returns
+        -------
+        Summary
+        """
+        return Summary.of(self, baseline, levels, confidence)
+
+    def table(self):
+        """The summary as text of at most 100 columns."""
+        from skal.report import text_table
+
+        return text_table(self.summary())
+
+    def plot(self, ax=None):
+        """Draw the learning curves; -> LearningCurveDisplay."""
+        from skal.plotting import LearningCurveDisplay
+
+        return LearningCurveDisplay.from_comparison(self).plot(ax)
+
+    def to_html(self, path, X=None, facts=None):
+        """Write a report of one self-contained page.
+
+        Parameters
+        ----------
+        path : str or Path
+        X : array-like of shape (n_rows, ...) or None, default=None
+            The X that was compared on, if it holds images: those asked for first are shown.
+        facts : dict of str to str or None, default=None
+            What else the report should say of how the comparison was run.
+        """
+        from skal.report import write_html
+
+        write_html(path, self, X, facts or {})
+
+
+def _named(learners):
+    if hasattr(learners, "items"):
+        return dict(learners)
+    names = [
+        "Margin" if learner.strategy is None else " ".join(repr(learner.strategy).split()).removesuffix("()")
+        for learner in learners
+    ]
+    if len(set(names)) < len(names):
+        raise ValueError(f"Two learners share a strategy ({', '.join(names)}); pass a dict with their names.")
+    return dict(zip(names, learners, strict=True))
+
+
+def _run(learner, data, seed, test_size, scoring):
+    """One learner with one seed; -> the fields of its stages from round to rows."""
+    with threadpool_limits(1):
+        X, y, X_test, y_test, pool_rows = _split(*data, test_size, derive(seed, "split"))
+        learner = clone(learner).set_params(random_state=derive(seed, "learner"), keep_models=True)
+        learner.fit(X, y)
+        score = labeled_scorer(scoring)
+        return [
+            (
+                stage["round"],
+                stage["n_labeled"],
+                score(model, X_test, y_test),
+                stage["fit_seconds"],
+                stage["select_seconds"],
+                tuple(pool_rows[stage["rows"]].tolist()),
+            )
+            for stage, model in zip(learner.history_, learner.stages(), strict=True)
+        ]
+
+
+def _split(X, y, X_test, y_test, test_size, seed):
+    y = np.asarray(y)
+    pool = np.arange(n_rows(X))
+    if X_test is not None:
+        return X, y, X_test, np.asarray(y_test), pool
+    pool, test = map(np.sort, train_test_split(pool, test_size=test_size, random_state=seed))
+    return take(X, pool), y[pool], take(X, test), y[test], pool
+
+
+def _settings(learners, data, scoring, test_size, seed, digest):
+    """For each learner what its numbers follow from, as a line of text."""
+    name = scoring if isinstance(scoring, str) else getattr(scoring, "__name__", type(scoring).__name__)
+    if not digest:
+        return dict.fromkeys(learners, name)
+    protocol = joblib.hash((name, test_size if data[2] is None else None, seed))[:8]
+    of_data = joblib.hash(data)[:8]
+    return {
+        learner: f"{name} {of_data} {joblib.hash(learners[learner])[:8]} {protocol}" for learner in learners
+    }
+
+
+def _done(path, settings):
+    """The runs in a file, refused if they are of another kind; -> dict of (learner, seed) to stages."""
+    done = {}
+    for stage in read_stages(path):
+        wanted = settings.get(stage.learner, next(iter(settings.values())))
+        differing = [
+            part
+            for part, ours, theirs in zip(
+                ("score", "data", "learner", "split or random_state"),
+                wanted.split(),
+                stage.settings.split(),
+                strict=True,
+            )
+            if ours != theirs and not (part == "learner" and stage.learner not in settings)
+        ]
+        if differing:
+            raise ValueError(
+                f"{path} holds runs of {stage.learner!r} that were made with another {differing[0]}; give "
+                "another path, or move that file away."
+            )
+        done.setdefault((stage.learner, stage.seed), []).append(stage)
+    return done
+
+
+def _in_order(done):
+    """All stages by seed, learners in the order in which they came."""
+    return [stage for run in sorted(done, key=lambda run: run[1]) for stage in done[run]]
+
+
+def _bar(total, progress):
+    disable = None if progress is None else not progress
+    return {"total": total, "disable": disable, "unit": "run", "desc": "compare", "file": sys.stderr}

@@ -1,0 +1,297 @@
+"""Displays: learning curves, and the images that were asked for."""
+
+from math import ceil
+
+import numpy as np
+
+from skal._rows import take
+from skal._statistics import mean_interval
+
+__all__ = ["BatchDisplay", "LearningCurveDisplay"]
+
+# Okabe and Ito's colours, which people with any colour vision tell apart; markers help in print.
+_COLORS = ["#555555", "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00"]
+_MARKERS = ["o", "s", "^", "D", "v", "P", "X"]
+_LINES = ["-", "--", ":"]
+
+
+class LearningCurveDisplay:
+    """Learning curves: the mean score over the number of labels, with a band for its interval.
+
+    Parameters
+    ----------
+    curves : dict of str to tuple
+        For each name ``n_labels, mean, low, high``, arrays of shape (n_stages,); `low` and `high` are
+        None or NaN where there is no interval.
+    score_name : str, default="score"
+        Names the vertical axis.
+    confidence : float, default=0.95
+        Of the intervals; said in the picture.
+
+    Attributes
+    ----------
+    ax_ : matplotlib Axes
+    figure_ : matplotlib Figure
+
+    Examples
+    --------
+    >>> from skal import LearningCurveDisplay
+    >>> curves = {"Margin": ([20, 30, 40], [0.5, 0.7, 0.8], None, None)}
+    >>> display = LearningCurveDisplay(curves, score_name="accuracy").plot()
+    >>> display.ax_.get_ylabel()
+    'accuracy'
+    """
+
+    def __init__(self, curves, *, score_name="score", confidence=0.95):
+        self.curves = curves
+        self.score_name = score_name
+        self.confidence = confidence
+
+    @classmethod
+    def from_comparison(cls, comparison, *, confidence=0.95):
+        """The curves of a `skal.evaluation.Comparison`, averaged over its seeds.
+
+        Parameters
+        ----------
+        comparison : Comparison
+        confidence : float in (0, 1), default=0.95
+            Of the interval of the mean at each number of labels, by Student's t.
+
+        Returns
+        -------
+        LearningCurveDisplay
+        """
+        curves = {}
+        for name in comparison.learners:
+            n_labels, scores = comparison.curve(name)
+            curves[name] = n_labels, scores.mean(axis=0), *mean_interval(scores, confidence)
+        return cls(curves, score_name=comparison.score_name, confidence=confidence)
+
+    @classmethod
+    def from_learner(cls, learner, X, y, *, name=None):
+        """The accuracy of one fitted `ActiveLearner` after each round, on held-out rows.
+
+        Parameters
+        ----------
+        learner : ActiveLearner
+            Fitted, with ``keep_models=True``.
+        X : array-like of shape (n_rows, ...)
+        y : array-like of shape (n_rows,)
+        name : str or None, default=None
+            For the legend; None means the strategy.
+
+        Returns
+        -------
+        LearningCurveDisplay
+        """
+        n_labels = np.array([stage["n_labeled"] for stage in learner.history_])
+        scores = np.array(list(learner.staged_score(X, y)))
+        name = type(learner.strategy_).__name__ if name is None else name
+        return cls({name: (n_labels, scores, None, None)}, score_name="accuracy")
+
+    def plot(self, ax=None):
+        """Draw into `ax`, or into a figure of its own; -> self.
+
+        Parameters
+        ----------
+        ax : matplotlib Axes or None, default=None
+
+        Returns
+        -------
+        self
+        """
+        ax = _new_axes(7.2, 4.5) if ax is None else ax
+        has_band = [self._draw(ax, number, name) for number, name in enumerate(self.curves)]
+        ax.set_xlabel("labels")
+        ax.set_ylabel(self.score_name.replace("_", " "))
+        ax.grid(color="#e6e6e6", linewidth=0.8)
+        ax.set_axisbelow(True)
+        ax.spines[["top", "right"]].set_visible(False)
+        band = f"mean and {100 * self.confidence:g} % interval" if any(has_band) else None
+        self._legend(ax, band)
+        self.ax_, self.figure_ = ax, ax.figure
+        return self
+
+    def _draw(self, ax, number, name):
+        n_labels, mean, low, high = self.curves[name]
+        color = _COLORS[number % len(_COLORS)]
+        ax.plot(
+            n_labels,
+            mean,
+            label=name,
+            color=color,
+            marker=_MARKERS[number % len(_MARKERS)],
+            linestyle=_LINES[number // len(_COLORS) % len(_LINES)],
+            markersize=4.5,
+            markeredgecolor="white",
+            markeredgewidth=0.6,
+            linewidth=1.8,
+        )
+        has_band = low is not None and bool(np.isfinite(low).all())
+        if has_band:
+            ax.fill_between(n_labels, low, high, color=color, alpha=0.15, linewidth=0)
+        return has_band
+
+    def _legend(self, ax, band):
+        handles, names = ax.get_legend_handles_labels()
+        final = {name: np.asarray(mean)[-1] for name, (_, mean, _, _) in self.curves.items()}
+        # The order of the curves at their right end, so that the eye finds them without the colours.
+        order = sorted(range(len(names)), key=lambda i: -final.get(names[i], np.inf))
+        legend = ax.legend(
+            [handles[i] for i in order],
+            [names[i] for i in order],
+            loc="lower right",
+            frameon=False,
+            title=band,
+            title_fontsize="small",
+        )
+        legend.set_alignment("left")
+
+
+class BatchDisplay:
+    """Images side by side, each under its title: those that a strategy asked for.
+
+    Parameters
+    ----------
+    images : array-like of shape (n, height, width) or (n, height, width, 3)
+        Grey or colour.
+    titles : sequence of str or None, default=None
+        One for each image.
+
+    Attributes
+    ----------
+    ax_ : matplotlib Axes
+    figure_ : matplotlib Figure
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_digits
+    >>> from skal import BatchDisplay
+    >>> digits = load_digits()
+    >>> display = BatchDisplay.from_images(digits.data, [5, 17, 8], image_shape=(8, 8)).plot()
+    >>> display.titles
+    ['5', '17', '8']
+    """
+
+    def __init__(self, images, titles=None):
+        self.images = images
+        self.titles = titles
+
+    @classmethod
+    def from_images(cls, X, rows, titles=None, *, image_shape=None):
+        """Some rows of X as images.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_rows, ...)
+            Images of shape (height, width), (height, width, 1 or 3) or (1 or 3, height, width), or
+            flat ones.
+        rows : array-like of int of shape (n,)
+        titles : sequence of str or None, default=None
+            None means the row numbers.
+        image_shape : tuple of int or None, default=None
+            The shape of one image, where rows are flat.
+
+        Returns
+        -------
+        BatchDisplay
+        """
+        rows = np.asarray(rows, dtype=int)
+        images = np.asarray(take(X, rows))
+        if image_shape is not None:
+            images = images.reshape(len(rows), *image_shape)
+        titles = [str(row) for row in rows.tolist()] if titles is None else list(titles)
+        return cls(_drawable(images), titles)
+
+    @classmethod
+    def from_learner(cls, learner, X, y=None, *, n=20, image_shape=None):
+        """The first images that a fitted `ActiveLearner` asked for, in that order.
+
+        Parameters
+        ----------
+        learner : ActiveLearner
+            Fitted on X.
+        X : array-like of shape (n_rows, ...)
+        y : array-like of shape (n_rows,) or None, default=None
+            Titles; None means the row numbers.
+        n : int, default=20
+            How many images, at most.
+        image_shape : tuple of int or None, default=None
+            The shape of one image, where rows are flat.
+
+        Returns
+        -------
+        BatchDisplay
+        """
+        rows = np.concatenate([[], *(stage["rows"] for stage in learner.history_[1:])])[:n].astype(int)
+        titles = None if y is None else [str(label) for label in np.asarray(y)[rows].tolist()]
+        return cls.from_images(X, rows, titles, image_shape=image_shape)
+
+    def plot(self, ax=None, *, n_columns=10):
+        """Draw into `ax`, or into a figure of its own; -> self.
+
+        Parameters
+        ----------
+        ax : matplotlib Axes or None, default=None
+        n_columns : int, default=10
+            Images in a line.
+
+        Returns
+        -------
+        self
+        """
+        n, height, width = self.images.shape[:3]
+        n_columns = max(1, min(n_columns, n))
+        n_lines = max(1, ceil(n / n_columns))
+        has_titles = bool(self.titles)
+        if ax is None:
+            ax = _new_axes(0.8 * n_columns, (1.06 if has_titles else 0.8) * n_lines * height / width)
+        # Room between images, in shares of an image: across, and downwards for the titles.
+        step = np.array([width * 1.12, height * (1.42 if has_titles else 1.12)])
+        grey = {"cmap": "gray", "vmin": self.images.min(), "vmax": self.images.max()} if n else {}
+        for i in range(n):
+            left, top = step * (i % n_columns, i // n_columns)
+            ax.imshow(self.images[i], extent=(left, left + width, top + height, top), **grey)
+            if has_titles:
+                ax.text(left + width / 2, top - 0.06 * height, self.titles[i], ha="center", fontsize=8)
+        ax.set_xlim(-0.06 * width, step[0] * n_columns - 0.06 * width)
+        ax.set_ylim(step[1] * n_lines - 0.36 * height, -0.36 * height)
+        ax.set_aspect("equal")
+        ax.set_axis_off()
+        self.ax_, self.figure_ = ax, ax.figure
+        return self
+
+
+def save_png(figure, dpi=150):
+    """A figure as the bytes of a PNG, whatever backend the user has."""
+    from io import BytesIO
+
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+    content = BytesIO()
+    FigureCanvasAgg(figure).print_figure(content, format="png", dpi=dpi)
+    return content.getvalue()
+
+
+def _new_axes(width, height):
+    from matplotlib.figure import Figure
+
+    # Not pyplot's: no global state, no window, and no figure that stays open.
+    return Figure(figsize=(width, height), layout="constrained").subplots()
+
+
+def _drawable(images):
+    """Images with the channels where matplotlib wants them; -> (n, h, w) or (n, h, w, 3) of float or uint8."""
+    if images.ndim == 4 and images.shape[-1] not in (1, 3, 4) and images.shape[1] in (1, 3):
+        images = np.moveaxis(images, 1, -1)
+    if images.ndim == 4 and images.shape[-1] == 1:
+        images = images[..., 0]
+    if images.ndim not in (3, 4) or (images.ndim == 4 and images.shape[-1] not in (3, 4)):
+        raise ValueError(
+            f"BatchDisplay draws images of shape (h, w), (h, w, 3) or (3, h, w), and got rows of shape "
+            f"{images.shape[1:]}; pass image_shape= if they are flat."
+        )
+    if images.ndim == 4 and images.dtype != np.uint8:
+        low, high = float(images.min(initial=0)), float(images.max(initial=1))
+        images = (images - low) / (high - low)
+    return images
