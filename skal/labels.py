@@ -49,7 +49,7 @@ def known(y, unlabeled="auto", classes=None):
     if not is_auto:
         return ~_equals(y, unlabeled)
     if y.dtype == object:
-        is_known = np.array([label is not None and label == label for label in y], dtype=bool)
+        is_known = np.array([_is_label(entry) for entry in y], dtype=bool)
     elif y.dtype.kind == "f":
         is_known = ~np.isnan(y)
     else:
@@ -143,9 +143,16 @@ def hide(y, is_known):
     return hidden
 
 
+def _is_label(entry):
+    try:
+        return entry is not None and bool(entry == entry)  # NaN differs from itself
+    except TypeError:  # pandas.NA does not say
+        return False
+
+
 def _equals(y, value):
     if y.dtype == object or value is None:
-        return np.array([label is value or label == value for label in y], dtype=bool)
+        return np.array([entry is value or (_is_label(entry) and entry == value) for entry in y], dtype=bool)
     if isinstance(value, float) and np.isnan(value):
         return np.isnan(y) if y.dtype.kind == "f" else np.zeros(len(y), dtype=bool)
     return np.broadcast_to(y == value, y.shape)
