@@ -1,0 +1,99 @@
+"""X as a sequence of rows."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import sparse
+from sklearn.base import BaseEstimator
+
+from skal._rows import check_rows, n_rows, take
+
+TABLE = np.arange(12.0).reshape(4, 3)
+CONTAINERS = {
+    "array": TABLE,
+    "lists": TABLE.tolist(),
+    "frame": pd.DataFrame(TABLE, columns=["a", "b", "c"], index=[9, 8, 7, 6]),
+    "csr": sparse.csr_array(TABLE),
+    "csc": sparse.csc_matrix(TABLE),
+    "texts": ["one", "two", "three", "four"],
+    "text array": np.array(["one", "two", "three", "four"]),
+    "text series": pd.Series(["one", "two", "three", "four"], index=[3, 2, 1, 0]),
+    "images": np.arange(4 * 2 * 2, dtype=np.uint8).reshape(4, 2, 2),
+    "ragged": [np.zeros((i + 1, 2)) for i in range(4)],
+    "mixed frame": pd.DataFrame({"n": [1, 2, 3, 4], "s": list("abcd")}, index=list("wxyz")),
+}
+
+
+class Owner(BaseEstimator):
+    pass
+
+
+def same(a, b):
+    if sparse.issparse(a):
+        a, b = a.toarray(), b.toarray()
+    if isinstance(a, list):
+        return all(np.array_equal(x, y) for x, y in zip(a, b, strict=True))
+    return np.array_equal(np.asarray(a), np.asarray(b))
+
+
+@pytest.mark.parametrize("name", CONTAINERS)
+def test_rows_are_counted_and_taken_by_position(name):
+    X = check_rows(Owner(), CONTAINERS[name], allow_nan=False, reset=True)
+    assert n_rows(X) == 4
+    rows = np.array([3, 0])
+    taken = take(X, rows)
+    assert n_rows(taken) == 2
+    for place, row in enumerate(rows):
+        assert same(take(taken, np.array([place])), take(X, np.array([row])))
+    assert n_rows(take(X, np.arange(0))) == 0
+
+
+@pytest.mark.parametrize("name", ["array", "lists", "frame", "csr", "csc", "mixed frame"])
+def test_the_width_of_tables_is_kept_and_checked(name):
+    owner = Owner()
+    X = CONTAINERS[name]
+    check_rows(owner, X, allow_nan=False, reset=True)
+    width = 2 if name == "mixed frame" else 3
+    assert owner.n_features_in_ == width
+    assert hasattr(owner, "feature_names_in_") == ("frame" in name)
+    wrong = pd.DataFrame(np.zeros((4, 5)), columns=list("vwxyz")) if "frame" in name else np.zeros((4, 5))
+    with pytest.raises(ValueError, match="feature"):
+        check_rows(owner, wrong, allow_nan=False, reset=False)
+
+
+@pytest.mark.parametrize("name", ["texts", "text array", "text series", "images", "ragged"])
+def test_what_is_no_table_passes_untouched(name):
+    owner = Owner()
+    assert check_rows(owner, CONTAINERS[name], allow_nan=False, reset=True) is CONTAINERS[name]
+    assert not hasattr(owner, "n_features_in_")
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("kind", [np.array, sparse.csr_array])
+def test_only_nan_is_let_through_and_only_on_request(kind, bad):
+    X = TABLE.copy()
+    X[1, 1] = bad
+    with pytest.raises(ValueError, match=r"NaN|inf"):
+        check_rows(Owner(), kind(X), allow_nan=False, reset=True)
+    if np.isnan(bad):
+        check_rows(Owner(), kind(X), allow_nan=True, reset=True)
+    else:
+        with pytest.raises(ValueError, match="inf"):
+            check_rows(Owner(), kind(X), allow_nan=True, reset=True)
+
+
+@pytest.mark.parametrize("X", [[1, 2, 3], np.arange(3), np.array(5), 7])
+def test_numbers_in_one_dimension_are_refused(X):
+    with pytest.raises((ValueError, TypeError)):
+        check_rows(Owner(), X, allow_nan=False, reset=True)
+
+
+@pytest.mark.parametrize("X", [[], np.empty((0, 3)), np.empty((0, 2, 2))], ids=["list", "table", "images"])
+def test_no_rows_are_refused_where_one_is_needed(X):
+    with pytest.raises(ValueError):
+        check_rows(Owner(), X, allow_nan=False, reset=True)
+
+
+def test_narrow_integers_are_not_widened():
+    X = TABLE.astype(np.uint8)
+    assert check_rows(Owner(), X, allow_nan=False, reset=True).dtype == np.uint8
