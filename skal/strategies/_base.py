@@ -103,7 +103,9 @@ class QueryStrategy(ClassNamePrefixFeaturesOutMixin, TransformerMixin, MetaEstim
             X, y, fit_params = self._labelled_rows(X, y, fit_params, may_have_gaps)
         elif self.needs_labels and not isinstance(self._model, FrozenEstimator):
             raise ValueError(f"{self!r} requires y to be passed, but the target y is None.")
-        self.seed_ = draw_seed(self.random_state)
+        # A seed of its own for each number of rows: were it the same in every round of a loop, a pool
+        # that has closed its gaps would offer the neighbours of the last batch at the same positions.
+        self.seed_ = derive(draw_seed(self.random_state), n_rows(X))
         self._fit(X, y, fit_params)
         return self
 
@@ -128,7 +130,7 @@ class QueryStrategy(ClassNamePrefixFeaturesOutMixin, TransformerMixin, MetaEstim
             If a score is not finite.
         """
         X = self._check_queried(X)
-        return self._finite_scores(X, self._rng("score"))
+        return self._finite_scores(X, self._rng("score", X))
 
     def select(self, X, n=1):
         """The n rows of X to label next, best first; (n_rows, ...) -> (n,) int.
@@ -156,7 +158,7 @@ class QueryStrategy(ClassNamePrefixFeaturesOutMixin, TransformerMixin, MetaEstim
                 f"{type(self).__name__} was asked to select n={n} of {n_rows(X)} rows; ask for no more rows "
                 "than there are."
             )
-        return self._select(X, n, self._rng("select"))
+        return self._select(X, n, self._rng("select", X))
 
     def transform(self, X):
         """The scores as one column; (n_rows, ...) -> (n_rows, 1)."""
@@ -214,8 +216,8 @@ class QueryStrategy(ClassNamePrefixFeaturesOutMixin, TransformerMixin, MetaEstim
             )
         return scores
 
-    def _rng(self, purpose):
-        return np.random.RandomState(derive(self.seed_, purpose))
+    def _rng(self, purpose, X):
+        return np.random.RandomState(derive(self.seed_, purpose, n_rows(X)))
 
     @property
     def _n_features_out(self):
