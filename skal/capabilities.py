@@ -101,6 +101,8 @@ def is_semi_supervised(model):
     """Whether `fit` of the model wants the unlabelled rows too, marked in y."""
     from sklearn.semi_supervised import LabelPropagation, LabelSpreading, SelfTrainingClassifier
 
+    while isinstance(model, Pipeline) and model.steps:  # a search would score the unlabelled rows
+        model = model.steps[-1][1]
     return getattr(model, "semi_supervised", False) or isinstance(
         model, (LabelPropagation, LabelSpreading, SelfTrainingClassifier)
     )
@@ -108,12 +110,16 @@ def is_semi_supervised(model):
 
 def allows_nan(model):
     """Whether NaN in X may reach the model; of a pipeline, its first step, which may fill them in."""
+    from sklearn.compose import ColumnTransformer
+
     while isinstance(model, (*_TRANSPARENT, Pipeline)):
         if isinstance(model, Pipeline):
             steps = [step for _, step in model.steps if step is not None and step != "passthrough"]
             model = steps[0] if steps else None
         else:
             model = model.estimator
+    if isinstance(model, ColumnTransformer):  # does not look; its parts see a part of the columns each
+        return True
     return model is not None and get_tags(model).input_tags.allow_nan
 
 

@@ -102,7 +102,7 @@ def read(y, unlabeled="auto", classes=None):
 
 
 def hide(y, is_known):
-    """A copy of y in which only the known labels stand, the mark everywhere else; (n,) -> (n,).
+    """A copy of y in which only the known labels stand, -1 everywhere else; (n,) -> (n,).
 
     Parameters
     ----------
@@ -114,7 +114,8 @@ def hide(y, is_known):
     Returns
     -------
     ndarray of shape (n,)
-        -1 in integers and objects, NaN in floats.
+        -1 in the gaps. Floats become integers, as all classes written as floats are whole numbers: the
+        models that read the mark look for -1, and refuse NaN.
 
     Raises
     ------
@@ -131,15 +132,13 @@ def hide(y, is_known):
             f"A y of type {y.dtype} has no mark for rows without a label, which a semi-supervised model "
             "needs; pass integers, or y.astype(object)."
         )
-    if y.dtype.kind in "iu":
-        y = y.astype(np.int64)
-    if y.dtype.kind != "f" and _equals(y[is_known], -1).any():
+    if _equals(y[is_known], -1).any():
         raise ValueError(
             "A semi-supervised model reads -1 as 'no label', but -1 is a class of this y; name the classes "
             "0 and 1 instead."
         )
-    hidden = y.copy()
-    hidden[~is_known] = np.nan if y.dtype.kind == "f" else -1
+    hidden = np.full(len(y), -1, dtype=object if y.dtype == object else np.int64)
+    hidden[is_known] = y[is_known]
     return hidden
 
 
