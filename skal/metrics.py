@@ -7,6 +7,7 @@ from sklearn.pipeline import Pipeline
 
 from skal import labels
 from skal._rows import take
+from skal.capabilities import final_parameter
 
 __all__ = ["area_under_curve", "labeled_scorer", "learning_curve_auc"]
 
@@ -138,7 +139,8 @@ class _LearningCurveAUC:
 
     def __call__(self, learner, X, y):
         if isinstance(learner, Pipeline):
-            learner, X = learner[-1], learner[:-1].transform(X)
+            X = learner[:-1].transform(X) if len(learner) > 1 else X
+            learner = learner[-1]
         X, y = _with_labels(learner, X, y)
         n_labeled = [stage["n_labeled"] for stage in learner.history_]
         return area_under_curve(
@@ -150,7 +152,8 @@ class _LearningCurveAUC:
 
 
 def _with_labels(estimator, X, y):
-    unlabeled = getattr(estimator, "unlabeled", "auto")
+    name = final_parameter(estimator, "unlabeled")
+    unlabeled = "auto" if name is None else estimator.get_params()[name]
     y, is_known = labels.read(y, unlabeled, getattr(estimator, "classes_", None))
     if not is_known.any():
         raise ValueError(f"A score needs labels, and none of the {len(y)} rows of y has one.")
