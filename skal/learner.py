@@ -207,7 +207,7 @@ class ActiveLearner(CallbackSupportMixin, ClassifierMixin, MetaEstimatorMixin, B
         self._record(running, pool, np.unique(y[is_known]))
         self.strategy_ = loop.bind(strategy, self.estimator_, pool, derive(seed, "query"))
         self.labeled_iter_ = pool.labeled_iter
-        self._labeled_digest = joblib.hash(pool.take(pool.labeled))
+        self._pool_mark = pool.labeled, joblib.hash(pool.take(pool.labeled))
         return self
 
     def query(self, X, n=1):
@@ -381,7 +381,7 @@ class ActiveLearner(CallbackSupportMixin, ClassifierMixin, MetaEstimatorMixin, B
         """Run the loop, keeping what the fitted learner shows."""
         n_stages = None if self.n_rounds is None else self.n_rounds + 1
         task = start_task(self, n_stages if self.max_labels is None else None)
-        self.history_, self.models_ = [], []
+        self.history_, self.models_, self._next_strategies = [], [], []
         for current in islice(running, n_stages):
             self.estimator_ = current.estimator
             self.classes_ = np.union1d(vocabulary, getattr(current.estimator, "classes_", vocabulary))
@@ -396,6 +396,7 @@ class ActiveLearner(CallbackSupportMixin, ClassifierMixin, MetaEstimatorMixin, B
             )
             if self.keep_models:
                 self.models_.append(current.estimator)
+                self._next_strategies += [] if current.strategy is None else [current.strategy]
             end_round(self, task, pool)
         if not self.keep_models:
             del self.models_
@@ -406,14 +407,15 @@ class ActiveLearner(CallbackSupportMixin, ClassifierMixin, MetaEstimatorMixin, B
         stage.estimator_ = model
         stage.history_, stage.models_ = self.history_[: number + 1], self.models_[: number + 1]
         stage.labeled_iter_ = np.where(self.labeled_iter_ > number, -1, self.labeled_iter_)
-        del stage.strategy_
+        stage.strategy_ = [*self._next_strategies, self.strategy_][number]  # asks the model of this stage
         return stage
 
     def _is_fitted_pool(self, X):
         """Whether X is the pool of `fit`, judged by its size and the content of its labelled rows."""
         if n_rows(X) != len(self.labeled_iter_):
             return False
-        return joblib.hash(take(X, np.flatnonzero(self.labeled_iter_ >= 0))) == self._labeled_digest
+        rows, digest = self._pool_mark
+        return joblib.hash(take(X, rows)) == digest
 
     def _ask(self, method, X):
         check_is_fitted(self)
