@@ -4,6 +4,11 @@ import ast
 from difflib import get_close_matches
 from inspect import signature
 
+from sklearn.ensemble import RandomForestClassifier
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import FunctionTransformer, StandardScaler
+
 from skal import strategies
 from skal.strategies import QueryStrategy, StrategyWrapper
 
@@ -42,16 +47,14 @@ def strategy(text):
     return _strategy(node, text)
 
 
-def model(name, row_shape, scale, max_epochs):
+def model(name, row_shape, max_epochs):
     """The model of a name in `MODELS`, for rows of a shape.
 
     Parameters
     ----------
     name : str
     row_shape : tuple of int
-        Shape of one row of X; more than one dimension is an image.
-    scale : float
-        What classical models divide images by; nets divide uint8 images by 255 themselves.
+        Shape of one row of X; more than one dimension is an image, in uint8 or in [0, 1].
     max_epochs : int
         Of nets.
 
@@ -62,38 +65,29 @@ def model(name, row_shape, scale, max_epochs):
     """
     if name not in MODELS:
         raise ValueError(_unknown("model", name, MODELS))
+    is_image = len(row_shape) > 1
+    if name == "cnn" and not is_image:
+        raise ValueError("The model 'cnn' needs images, and X is a table; use 'mlp'.")
     if name in ("cnn", "mlp"):
-        return _net(name, row_shape, max_epochs)
-    from sklearn.ensemble import RandomForestClassifier
-    from sklearn.linear_model import LogisticRegression
-    from sklearn.pipeline import make_pipeline
-    from sklearn.preprocessing import FunctionTransformer, StandardScaler
-
-    if name == "logistic":
-        final = LogisticRegression(max_iter=2000)
-    else:
-        final = RandomForestClassifier(n_estimators=100)
-    if len(row_shape) > 1:
-        # Not StandardScaler: a pixel that is constant over 20 labelled images would be blown up elsewhere.
-        return make_pipeline(FunctionTransformer(flat, kw_args={"scale": scale}), final)
-    return make_pipeline(StandardScaler(), final)
+        return _net(name, max_epochs) if is_image else make_pipeline(StandardScaler(), _net(name, max_epochs))
+    final = LogisticRegression(max_iter=2000) if name == "logistic" else RandomForestClassifier()
+    # Images keep their common scale: a pixel that is constant over 20 labelled images has no other.
+    return make_pipeline(FunctionTransformer(flat) if is_image else StandardScaler(), final)
 
 
-def flat(X, scale):
-    """Images as rows of numbers, divided by `scale`; (n, ...) -> (n, m) float32."""
-    return X.reshape(len(X), -1).astype("float32") / scale
+def flat(X):
+    """Images as rows of numbers in [0, 1], from uint8 or from such; (n, ...) -> (n, m) float32."""
+    return X.reshape(len(X), -1).astype("float32") / (255 if X.dtype == "uint8" else 1)
 
 
-def _net(name, row_shape, max_epochs):
+def _net(name, max_epochs):
     from skal.nets import NetClassifier
     from skal.nets.modules import SmallCNN, SmallMLP
 
-    if name == "cnn" and len(row_shape) < 2:
-        raise ValueError(
-            f"The model 'cnn' needs images, and the rows of X have shape {row_shape}; use 'mlp'."
-        )
     module = SmallCNN if name == "cnn" else SmallMLP
-    return NetClassifier(module, max_epochs=max_epochs, n_threads=1)
+    # A few dozen labels are one step an epoch, so the steps are larger than by default. Smaller batches would
+    # leave a last one of a few rows, whose noisy step shows as a dip of all curves at the same place.
+    return NetClassifier(module, lr=0.003, batch_size=256, max_epochs=max_epochs, n_threads=1)
 
 
 def _classes():

@@ -1,0 +1,131 @@
+"""What `skal compare` does: data, learners, runs, and the files it leaves."""
+
+import shlex
+import time
+from datetime import datetime
+from pathlib import Path
+
+import joblib
+import numpy as np
+
+from skal import ActiveLearner, LearningCurveDisplay, compare, datasets
+from skal._names import model, strategy
+from skal._runs import write_atomically
+from skal._seeds import derive
+from skal.plotting import save_png
+from skal.report import text_table
+
+__all__ = ["run"]
+
+DEFAULT = ("Random()", "Margin()", "Entropy()")
+CLASSICAL = "Margin() @ logistic"
+
+
+def run(args, command):
+    """Compare as the command line says; returns the exit code."""
+    started = time.perf_counter()
+    out = _writable(args.out)
+    if args.overwrite:
+        (out / "curves.csv").unlink(missing_ok=True)
+    data, facts = _prepared(datasets.load(args.data), args.pool_size, args.random_state)
+    learners, described = _learners(args, data)
+    comparison = compare(
+        learners,
+        data.X,
+        data.y,
+        data.X_test,
+        data.y_test,
+        n_seeds=args.seeds,
+        random_state=args.random_state,
+        n_jobs=args.jobs or min(joblib.cpu_count(), args.seeds * len(learners)),
+        path=out / "curves.csv",
+        progress=False if args.quiet else None,
+    )
+    print(f"\n{facts['data']}\n{text_table(comparison.summary())}\n")
+    facts |= described | {
+        "command": shlex.join(["skal", *command]),
+        "finished": f"{datetime.now():%Y-%m-%d %H:%M}, after {time.perf_counter() - started:.0f} s",
+    }
+    _write(out, comparison, data, facts)
+    return 0
+
+
+def _writable(out):
+    """The output folder, made and tried before the work rather than after."""
+    out = Path(out)
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        write_atomically(out / "writable", "")
+        (out / "writable").unlink()
+    except OSError as error:
+        raise OSError(f"--out {out} can't be written to ({error.strerror}); name another folder.") from error
+    return out
+
+
+def _prepared(data, pool_size, random_state):
+    """Images on a scale that nets and classical models work with, the pool cut; and what to say of it."""
+    n, what = len(data.X), "images" if data.X.ndim > 2 else "rows"
+    size = " x ".join(map(str, data.X.shape[1:])) + (" features" if data.X.ndim == 2 else "")
+    test = (
+        f"{len(data.X_test):,} held out" if data.X_test is not None else "a quarter held out, anew for each seed"
+    )
+    said = f"{data.name}: {n:,} {what} of {size}, {test}"
+    X, y, X_test = data.X, data.y, data.X_test
+    if pool_size is not None and pool_size < n:
+        rows = np.random.RandomState(derive(random_state, "pool")).permutation(n)[:pool_size]
+        X, y = X[np.sort(rows)], y[np.sort(rows)]
+        said = f"{data.name}: a fixed random pool of {pool_size:,} of {n:,} {what} of {size}, {test}"
+    scale = float(np.abs(X).max()) if what == "images" and X.size else 1.0
+    if scale > 1 and not (X.dtype == np.uint8 and scale > 127):
+        X, X_test = (None if part is None else (part / scale).astype(np.float32) for part in (X, X_test))
+        said += f", divided by {scale:g}"
+    return datasets.Dataset(data.name, X, y, X_test, data.y_test), {"data": said}
+
+
+def _learners(args, data):
+    """The learners by name, and what the report says of them."""
+    main_model = args.model or ("cnn" if data.X.ndim > 2 else "mlp")
+    texts = args.strategy or [*DEFAULT, *([CLASSICAL] if args.model is None else [])]
+    pairs = [_pair(text, main_model) for text in texts]
+    # The baseline joins even if it is not asked for: without it nobody knows what the others are worth.
+    if not any(name == "Random" for name, *_ in pairs):
+        pairs.insert(0, _pair("Random()", main_model))
+    learners = {}
+    for name, chosen, model_name in pairs:
+        if name in learners:
+            raise ValueError(f"--strategy {name!r} is there twice; give each once.")
+        learners[name] = ActiveLearner(
+            model(model_name, data.X.shape[1:], args.epochs),
+            chosen,
+            n_initial=args.n_initial,
+            batch_size=args.batch_size,
+            n_rounds=args.rounds if args.rounds is not None or args.max_labels else 10,
+            max_labels=args.max_labels,
+        )
+    models = {model_name: model(model_name, data.X.shape[1:], args.epochs) for *_, model_name in pairs}
+    described = {
+        "protocol": f"{args.n_initial} random rows to start with, then {args.batch_size} a round; "
+        f"{args.seeds} seeds from {args.random_state}, paired: the same split, first rows and initial weights "
+        "for all",
+        "strategies": "\n".join(repr(chosen) for _, chosen, _ in pairs),
+        "models": "\n".join(f"{name}: {' '.join(repr(made).split())}" for name, made in models.items()),
+    }
+    return learners, described
+
+
+def _pair(text, main_model):
+    """Name, strategy and model of "Margin()" or "Margin() @ logistic"."""
+    of_strategy, _, of_model = text.partition("@")
+    chosen = strategy(of_strategy)
+    name = " ".join(repr(chosen).split()).removesuffix("()")
+    of_model = of_model.strip() or main_model
+    return (name if of_model == main_model else f"{name} @ {of_model}"), chosen, of_model
+
+
+def _write(out, comparison, data, facts):
+    display = LearningCurveDisplay.from_comparison(comparison).plot()
+    display.ax_.set_title(f"{facts['data']}\n{comparison.n_seeds} seeds", loc="left", fontsize="small")
+    write_atomically(out / "curves.png", save_png(display.figure_))
+    comparison.to_html(out / "report.html", data.X if data.X.ndim > 2 else None, facts)
+    for name, what in (("curves.csv", "all rows"), ("curves.png", "curves"), ("report.html", "the report")):
+        print(f"{out / name}  ({what})")
