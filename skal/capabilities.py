@@ -101,8 +101,7 @@ def is_semi_supervised(model):
     """Whether `fit` of the model wants the unlabelled rows too, marked in y."""
     from sklearn.semi_supervised import LabelPropagation, LabelSpreading, SelfTrainingClassifier
 
-    while isinstance(model, Pipeline) and model.steps:  # a search would score the unlabelled rows
-        model = model.steps[-1][1]
+    model = _last_step(model)  # searches stay closed: they would score the unlabelled rows
     return getattr(model, "semi_supervised", False) or isinstance(
         model, (LabelPropagation, LabelSpreading, SelfTrainingClassifier)
     )
@@ -139,8 +138,14 @@ def continues_training(model):
 
     _, final = _final(model)
     adds_members = hasattr(final, "n_estimators") or isinstance(final, HistGradientBoostingClassifier)
-    starts_over = isinstance(model, BaseSearchCV)
+    starts_over = isinstance(_last_step(model), BaseSearchCV)
     return final_parameter(model, "warm_start") is not None and not adds_members and not starts_over
+
+
+def _last_step(model):
+    while isinstance(model, Pipeline) and model.steps:
+        model = model.steps[-1][1]
+    return model
 
 
 def _final(model):
