@@ -69,7 +69,7 @@ class NetClassifier(SkorchNet):
         Passes over the data in each call of `fit` or `partial_fit`.
     batch_size : int >= 1 or -1, default=64
         Rows in a step of training; -1 for all. The last batch may have fewer, or one more. Prediction takes
-        ``iterator_valid__batch_size``, 256 if it is not set.
+        ``iterator_valid__batch_size``, 64 on a CPU if it is not set.
     train_split : callable or None, default=None
         Sets rows apart for ``valid_loss`` and ``valid_acc``, such as ``skorch.dataset.ValidSplit(5)``.
     warm_start : bool, default=False
@@ -247,11 +247,10 @@ class NetClassifier(SkorchNet):
     @property
     def classes_(self):
         """The labels, sorted."""
-        if "classes_inferred_" in vars(self):
-            return self.classes_inferred_
-        if self.initialized_ and self.classes is not None:
-            return vocabulary(self.classes)
-        raise NotFittedError(f"{self} knows its classes when it is fitted")
+        known = self._known_classes()
+        if known is None or not self.initialized_:
+            raise NotFittedError(f"{self} knows its classes when it is fitted")
+        return known
 
     def initialize_module(self):
         """Build the module from its class, or copy the instance that is the starting weights."""
@@ -326,13 +325,16 @@ class NetClassifier(SkorchNet):
 
     def _data_params(self, build):
         """`n_classes` and `in_shape` for a module that takes them and whose user left them open."""
-        known = {"n_classes": len(self.classes_)} if self._knows_classes() else {}
+        classes = self._known_classes()
+        known = {} if classes is None else {"n_classes": len(classes)}
         if vars(self).get("in_shape_") is not None:
             known["in_shape"] = self.in_shape_
         return {name: known[name] for name in known if name in inspect.signature(build).parameters}
 
-    def _knows_classes(self):
-        return "classes_inferred_" in vars(self) or self.classes is not None
+    def _known_classes(self):
+        if "classes_inferred_" in vars(self):
+            return self.classes_inferred_
+        return None if self.classes is None else vocabulary(self.classes)
 
     def _check_width(self, y_pred):
         """Refuse a module with another number of outputs than classes; on a GPU, torch would just die."""
@@ -340,8 +342,8 @@ class NetClassifier(SkorchNet):
         if width not in (None, len(self.classes_)):
             raise ValueError(
                 f"{self} has {len(self.classes_)} classes, and its module returns {width} values for a row: "
-                "make them as many (a module class with a parameter n_classes is given it), or name all labels "
-                "with classes="
+                "make them as many (a module class with a parameter n_classes is given it), or name all "
+                "labels with classes="
             )
 
     def _check_parameters(self):

@@ -5,15 +5,15 @@ from math import prod
 
 import numpy as np
 import torch
+from scipy.sparse import issparse
 from sklearn.utils import assert_all_finite
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_array, check_consistent_length, column_or_1d, validate_data
-from scipy.sparse import issparse
 from skorch.utils import data_from_dataset, is_dataset, is_skorch_dataset
 
 from skal.nets.batches import Labelled, Rows
 from skal.nets.seeding import isolated
-from skal.nets.targets import encode
+from skal.nets.targets import encode, vocabulary
 
 
 def is_foreign(X):
@@ -43,6 +43,8 @@ def check_labels(net, X, y):
     y = column_or_1d(_on_cpu(y), warn=True)
     assert_all_finite(y, input_name="y")
     check_consistent_length(*X.values(), y) if isinstance(X, Mapping) else check_consistent_length(X, y)
+    if y.dtype == object:  # scikit-learn would fail on labels that can't be sorted, without advice
+        vocabulary(y)
     check_classification_targets(y)
     return y
 
@@ -80,8 +82,8 @@ def check_readable_later(dataset, fitted_classes, classes, *weights):
     """Refuse a dataset whose labels come with its rows where they are needed before."""
     if fitted_classes is None and classes is None:
         raise ValueError(
-            f"the labels of {type(dataset).__name__} can't be seen without reading all of it: pass them as y, "
-            "or name all labels with classes="
+            f"the labels of {type(dataset).__name__} can't be seen without reading all of it: pass them as "
+            "y, or name all labels with classes="
         )
     if any(weight is not None for weight in weights):
         raise ValueError(

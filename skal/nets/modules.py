@@ -105,8 +105,8 @@ def default_module(in_shape):
     if len(in_shape) in (2, 3):
         return SmallCNN
     raise ValueError(
-        f"without a module, the net takes rows of shape (n, m) and images of shape (n, h, w) or (n, c, h, w), and X "
-        f"has {len(in_shape) + 1} dimensions, rows of shape {in_shape}: pass a net for such rows with module="
+        f"X has {len(in_shape) + 1} dimensions and rows of shape {in_shape}: pass a module for them; "
+        "without it, X is flat rows (n, m) or images (n, h, w) or (n, c, h, w)"
     )
 
 

@@ -15,8 +15,8 @@ def vocabulary(labels):
     except TypeError as error:
         kinds = sorted({type(label).__name__ for label in np.asarray(labels, dtype=object)})
         raise ValueError(
-            f"labels of the types {', '.join(kinds)} are mixed and can't be sorted: make them all of one type, "
-            "and leave rows without a label out"
+            f"labels of the types {', '.join(kinds)} are mixed and can't be sorted: make them all of one "
+            "type, and leave rows without a label out"
         ) from error
 
 
@@ -27,8 +27,8 @@ def encode(y, classes):
     unknown = [label for label in labels.tolist() if label not in position]
     if unknown:
         raise ValueError(
-            f"y has labels that the net does not know: {unknown[:5]}; it knows {classes.tolist()[:20]}. Name all "
-            "labels that may ever come with classes=, or call fit without warm_start"
+            f"y has labels that the net does not know: {unknown[:5]}; it knows {classes.tolist()[:20]}. "
+            "Name all labels that may ever come with classes=, or call fit without warm_start"
         )
     return np.array([position[label] for label in labels.tolist()], dtype=np.int64)[place]
 
@@ -53,8 +53,8 @@ def per_row(criterion):
     """Let a torch criterion return one loss for each row, as weights need it."""
     if getattr(criterion, "reduction", None) not in ("mean", "sum", "none"):
         raise TypeError(
-            f"sample_weight and class_weight need a criterion with `reduction`, which {criterion} lacks: take "
-            "one of torch.nn's losses, or leave the weights out"
+            f"sample_weight and class_weight need a criterion with `reduction`, which {criterion} lacks: "
+            "take one of torch.nn's losses, or leave the weights out"
         )
     reduction, criterion.reduction = criterion.reduction, "none"
     try:
@@ -68,13 +68,13 @@ def as_distribution(proba, net):
     total = proba.sum(axis=1, keepdims=True)
     if not np.isfinite(total).all():
         raise ValueError(
-            f"{net} predicts probabilities that are not finite: its training diverged (take a smaller lr), or X "
-            f"has values that its number type {net.dtype} can't hold"
+            f"{net} predicts probabilities that are not finite: its training diverged (take a smaller lr), "
+            f"or X has values that its number type {net.dtype} can't hold"
         )
     if (proba < 0).any() or np.abs(total - 1).max() > 1e-3:
         raise ValueError(
-            f"{net} returns rows that are no probabilities (sums from {total.min():.3g} to {total.max():.3g}): "
-            "with CrossEntropyLoss the module returns logits, with NLLLoss it returns probabilities, and for "
+            f"{net} returns no probabilities, rows sum to {total.min():.3g} or {total.max():.3g}: "
+            "with CrossEntropyLoss the module returns logits, with NLLLoss it returns probabilities; for "
             "another criterion predict_nonlinearity makes them, such as torch.nn.Softmax(dim=-1)"
         )
     return proba / total

@@ -1,0 +1,48 @@
+"""What users pass as rows and labels."""
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from numpy.testing import assert_array_equal
+from scipy import sparse
+
+from skal.nets import NetClassifier
+from skal.nets.intake import known_labels, row_shape
+
+X = np.random.RandomState(0).rand(12, 4)
+y = np.arange(12) % 2
+
+
+@pytest.mark.parametrize("container", [pd.DataFrame, torch.from_numpy, np.ndarray.tolist, np.asfortranarray])
+def test_containers_of_the_same_rows_are_the_same(container):
+    columns = container(X)
+    if isinstance(columns, pd.DataFrame):
+        columns.columns = list("abcd")
+    net = NetClassifier(max_epochs=1, random_state=0).fit(columns, y)
+    expected = NetClassifier(max_epochs=1, random_state=0).fit(X, y).predict_proba(X)
+    assert_array_equal(net.predict_proba(columns), expected)
+
+
+@pytest.mark.parametrize("container", [sparse.csr_matrix, sparse.dok_matrix, sparse.coo_array])
+def test_sparse_rows_are_refused_by_name(container):
+    with pytest.raises(TypeError, match=r"[Ss]parse"):
+        NetClassifier().fit(container(X), y)
+
+
+def test_labels_that_do_not_fit_are_refused():
+    for wrong, why in (
+        (None, "requires y"),
+        (y[:5], "inconsistent"),
+        (X, "1d array"),
+        (X[:, 0], "continuous"),
+    ):
+        with pytest.raises(ValueError, match=why):
+            NetClassifier().fit(X, wrong)
+
+
+def test_a_dataset_shows_its_labels_or_not():
+    pairs = torch.utils.data.TensorDataset(torch.from_numpy(X), torch.from_numpy(y))
+    assert_array_equal(known_labels(pairs), y)
+    assert_array_equal(known_labels(torch.utils.data.Subset(pairs, [3, 2])), y[[3, 2]])
+    assert row_shape(pairs, None) == (4,)

@@ -1,0 +1,136 @@
+"""Equal seeds give equal bits, and no call leaves a trace."""
+
+import contextlib
+import random
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import torch
+from numpy.testing import assert_array_equal
+from skorch.dataset import ValidSplit
+
+from skal.nets import NetClassifier
+from skal.nets.seeding import isolated
+
+images = np.random.RandomState(0).rand(70, 8, 8).astype(np.float32)
+y = np.arange(70) % 3
+
+
+class Augmenting(torch.nn.Module):
+    """Draws from every generator there is, when it is built and when it runs, in evaluation too."""
+
+    def __init__(self, in_shape, n_classes):
+        super().__init__()
+        self.output = torch.nn.Linear(64, n_classes)
+        self.shift = random.random() + np.random.rand()
+
+    def forward(self, X):
+        noise = torch.rand(len(X), 64) + np.random.rand() + random.random() + self.shift
+        return self.output(X.flatten(1) + noise)
+
+
+def net(**params):
+    return NetClassifier(**{"module": Augmenting, "max_epochs": 2, "random_state": 0} | params)
+
+
+def state():
+    _, words, *rest = np.random.get_state()
+    torch_state = torch.get_rng_state().numpy().tobytes()
+    switches = torch.is_grad_enabled(), torch.get_default_dtype(), torch.get_num_threads()
+    return words.tobytes(), rest, random.getstate(), torch_state, switches
+
+
+misfit = torch.nn.Linear(3, 3)
+
+CALLS = {
+    "fit": lambda fitted: fitted.fit(images, y),
+    "fit_valid": lambda fitted: net(train_split=ValidSplit(3)).fit(images, y),
+    "partial_fit": lambda fitted: fitted.partial_fit(images, y),
+    "predict": lambda fitted: fitted.predict(images),
+    "predict_proba": lambda fitted: fitted.predict_proba(images[:1]),
+    "score": lambda fitted: fitted.score(images, y),
+    "forward": lambda fitted: fitted.forward(images),
+    "initialize": lambda fitted: fitted.initialize(),
+    "set_params": lambda fitted: fitted.set_params(module__n_classes=3),
+    "failing fit": lambda fitted: net(module=misfit).fit(images, y),
+    "failing predict": lambda fitted: fitted.predict(images * np.nan),
+}
+
+
+@pytest.mark.parametrize("random_state", [0, None])
+@pytest.mark.parametrize("call", CALLS)
+def test_no_call_leaves_a_trace(call, random_state):
+    fitted = net(random_state=random_state, n_threads=2).fit(images, y)
+    before = state()
+    with contextlib.suppress(ValueError, RuntimeError):
+        CALLS[call](fitted)
+    assert state() == before
+
+
+@pytest.mark.parametrize("module", [None, Augmenting])
+def test_refits_are_equal_bit_for_bit_whatever_was_drawn_before(module):
+    first = net(module=module).fit(images, y).predict_proba(images)
+    torch.rand(3), np.random.rand(3), random.random()
+    assert_array_equal(net(module=module).fit(images, y).predict_proba(images), first)
+    assert (net(module=module, random_state=1).fit(images, y).predict_proba(images) != first).any()
+    one, two = (net(module=module, random_state=None).fit(images, y) for _ in range(2))
+    assert (one.predict_proba(images) != two.predict_proba(images)).any()
+
+
+def test_prediction_repeats_itself_even_where_the_module_draws():
+    fitted = net(random_state=None).fit(images, y)
+    assert_array_equal(fitted.predict_proba(images), fitted.predict_proba(images))
+
+
+def test_a_random_state_is_advanced_once_a_fit():
+    shared, twin = np.random.RandomState(5), np.random.RandomState(5)
+    net(random_state=shared).fit(images, y)
+    twin.randint(2**31 - 1)
+    assert shared.randint(2**31 - 1) == twin.randint(2**31 - 1)
+
+
+def test_a_shorter_fit_is_the_beginning_of_a_longer_one():
+    longer = net(max_epochs=4).fit(images, y)
+    shorter = net(max_epochs=2).fit(images, y)
+    assert shorter.history[:, "train_loss"] == longer.history[:2, "train_loss"]
+    assert_array_equal(shorter.partial_fit(images, y).predict_proba(images), longer.predict_proba(images))
+
+
+def test_a_fresh_process_gives_the_same_bits():
+    code = """
+import numpy as np, torch
+from skal.nets import NetClassifier
+torch.set_num_threads(1)
+images = np.random.RandomState(0).rand(70, 8, 8).astype(np.float32)
+net = NetClassifier(max_epochs=2, random_state=0).fit(images, np.arange(70) % 3)
+print(net.predict_proba(images).tobytes().hex())
+"""
+    fresh = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    here = net(module=None).fit(images, y).predict_proba(images)
+    assert fresh.stdout.strip() == here.tobytes().hex()
+
+
+def test_threads_are_pinned_inside_and_restored():
+    seen = []
+
+    class Watching(torch.nn.Linear):
+        def __init__(self, n_classes):
+            super().__init__(8, n_classes)
+
+        def forward(self, X):
+            seen.append(torch.get_num_threads())
+            return super().forward(X).mean(dim=1)
+
+    net(module=Watching, n_threads=2, max_epochs=1).fit(images, y).predict(images)
+    assert set(seen) == {2}
+    assert torch.get_num_threads() == 1
+
+
+def test_isolated_restores_when_the_block_raises():
+    before = state()
+    with contextlib.suppress(KeyError), isolated(3, "cpu", dtype=torch.float64, n_threads=2):
+        torch.rand(1), np.random.rand(), random.random()
+        raise KeyError
+    assert state() == before
