@@ -12,7 +12,7 @@ from skal import ActiveLearner, LearningCurveDisplay, compare, datasets
 from skal._names import model, strategy
 from skal._runs import write_atomically
 from skal._seeds import derive
-from skal.plotting import save_png
+from skal.plotting import can_draw, save_png
 from skal.report import text_table
 
 __all__ = ["run"]
@@ -41,7 +41,7 @@ def run(args, command):
         path=out / "curves.csv",
         progress=False if args.quiet else None,
     )
-    print(f"\n{facts['data']}\n{text_table(comparison.summary())}\n")
+    print(f"\n{facts['data']}\n{text_table(comparison.summary())}\n{described['note']}".rstrip() + "\n")
     facts |= described | {
         "command": shlex.join(["skal", *command]),
         "finished": f"{datetime.now():%Y-%m-%d %H:%M}, after {time.perf_counter() - started:.0f} s",
@@ -67,7 +67,9 @@ def _prepared(data, pool_size, random_state):
     n, what = len(data.X), "images" if data.X.ndim > 2 else "rows"
     size = " x ".join(map(str, data.X.shape[1:])) + (" features" if data.X.ndim == 2 else "")
     test = (
-        f"{len(data.X_test):,} held out" if data.X_test is not None else "a quarter held out, anew for each seed"
+        f"{len(data.X_test):,} held out"
+        if data.X_test is not None
+        else "a quarter held out, anew for each seed"
     )
     said = f"{data.name}: {n:,} {what} of {size}, {test}"
     X, y, X_test = data.X, data.y, data.X_test
@@ -75,9 +77,10 @@ def _prepared(data, pool_size, random_state):
         rows = np.random.RandomState(derive(random_state, "pool")).permutation(n)[:pool_size]
         X, y = X[np.sort(rows)], y[np.sort(rows)]
         said = f"{data.name}: a fixed random pool of {pool_size:,} of {n:,} {what} of {size}, {test}"
-    scale = float(np.abs(X).max()) if what == "images" and X.size else 1.0
-    if scale > 1 and not (X.dtype == np.uint8 and scale > 127):
-        X, X_test = (None if part is None else (part / scale).astype(np.float32) for part in (X, X_test))
+    X, scale = datasets.scaled(X)
+    if X_test is not None:
+        X_test, _ = datasets.scaled(X_test, scale)
+    if scale != 1:
         said += f", divided by {scale:g}"
     return datasets.Dataset(data.name, X, y, X_test, data.y_test), {"data": said}
 
@@ -99,15 +102,20 @@ def _learners(args, data):
             chosen,
             n_initial=args.n_initial,
             batch_size=args.batch_size,
-            n_rounds=args.rounds if args.rounds is not None or args.max_labels else 10,
+            n_rounds=args.rounds if args.rounds is not None or args.max_labels else 8,
             max_labels=args.max_labels,
         )
     models = {model_name: model(model_name, data.X.shape[1:], args.epochs) for *_, model_name in pairs}
     described = {
         "protocol": f"{args.n_initial} random rows to start with, then {args.batch_size} a round; "
         f"{args.seeds} seeds from {args.random_state}, paired: the same split, first rows and initial weights "
-        "for all",
+        "for all; row numbers count within the pool named above",
         "strategies": "\n".join(repr(chosen) for _, chosen, _ in pairs),
+        "note": " ".join(
+            f"{name} has another model than Random: its difference is that of model and strategy together."
+            for name, _, model_name in pairs
+            if model_name != main_model
+        ),
         "models": "\n".join(f"{name}: {' '.join(repr(made).split())}" for name, made in models.items()),
     }
     return learners, described
@@ -126,6 +134,6 @@ def _write(out, comparison, data, facts):
     display = LearningCurveDisplay.from_comparison(comparison).plot()
     display.ax_.set_title(f"{facts['data']}\n{comparison.n_seeds} seeds", loc="left", fontsize="small")
     write_atomically(out / "curves.png", save_png(display.figure_))
-    comparison.to_html(out / "report.html", data.X if data.X.ndim > 2 else None, facts)
+    comparison.to_html(out / "report.html", data.X if can_draw(data.X.shape[1:]) else None, facts)
     for name, what in (("curves.csv", "all rows"), ("curves.png", "curves"), ("report.html", "the report")):
         print(f"{out / name}  ({what})")

@@ -84,8 +84,14 @@ def _parser():
 
 
 def _add_compare(commands):
-    add = _command(commands, "compare", _compare, "compare strategies over seeds", _COMPARE, _COMPARE_EXAMPLES)
-    add("--data", default="digits", help="digits, mnist, or a file .npz with X, y and optionally X_test, y_test")
+    add = _command(
+        commands, "compare", _compare, "compare strategies over seeds", _COMPARE, _COMPARE_EXAMPLES
+    )
+    add(
+        "--data",
+        default="digits",
+        help="digits, mnist, or a file .npz with X, y and optionally X_test, y_test",
+    )
     add(
         "--strategy",
         action="append",
@@ -104,7 +110,7 @@ def _add_compare(commands):
         help="random rows to start with (default 20)",
     )
     add("--batch-size", type=_positive, default=10, metavar="N", help="rows per round (default 10)")
-    add("--rounds", type=_positive, metavar="N", help="queries (default 10, or as many as --max-labels takes)")
+    add("--rounds", type=_positive, metavar="N", help="queries (default 8, or as many as --max-labels takes)")
     add("--max-labels", type=_positive, metavar="N", help="stop at this number of labels")
     add("--pool-size", type=_positive, metavar="N", help="cut the pool to a fixed random part")
     add("--jobs", type=_positive, metavar="N", help="runs at a time (default: all cores); changes no number")
@@ -132,7 +138,9 @@ def _command(commands, name, run, summary, description, epilog):
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.set_defaults(run=run)
-    parser.add_argument("--random-state", type=_seed, default=0, metavar="N", help="fixes everything (default 0)")
+    parser.add_argument(
+        "--random-state", type=_seed, default=0, metavar="N", help="fixes everything (default 0)"
+    )
     parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
     return parser.add_argument
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from skal._runs import write_atomically
 
-__all__ = ["Dataset", "load", "read_npz"]
+__all__ = ["Dataset", "load", "read_npz", "scaled"]
 
 
 @dataclass(frozen=True)
@@ -101,6 +101,23 @@ def read_npz(path):
     return arrays
 
 
+def scaled(X, scale=None):
+    """Images with values up to 1, or in uint8 as they are; tables untouched; -> (X, what they were divided by).
+
+    `skal.NetClassifier` scales uint8 images by itself and takes other values as they are.
+
+    Examples
+    --------
+    >>> X, scale = scaled(np.array([[[0, 8], [16, 4]]]))
+    >>> float(X.max()), scale
+    (1.0, 16.0)
+    """
+    if scale is None:
+        largest = float(np.abs(X).max()) if X.ndim > 2 and X.size else 1.0
+        scale = 1.0 if largest <= 1 or (X.dtype == np.uint8 and largest > 127) else largest
+    return (X if scale == 1 else (X / scale).astype(np.float32)), scale
+
+
 def _check_lengths(path, arrays, X, y):
     if y in arrays and arrays[y].shape != arrays[X].shape[:1]:
         raise ValueError(
@@ -125,7 +142,9 @@ def _mnist():
     if folder:
         path = Path(folder, "mnist.npz")
         if not path.is_file():
-            raise ValueError(f"SKAL_DATA names the folder {folder}, which has no mnist.npz; unset it to download.")
+            raise ValueError(
+                f"SKAL_DATA names the folder {folder}, which has no mnist.npz; unset it to download."
+            )
     else:
         path = Path.home() / ".cache" / "skal" / "mnist.npz"
         if not path.is_file():

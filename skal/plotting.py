@@ -280,17 +280,24 @@ def _new_axes(width, height):
     return Figure(figsize=(width, height), layout="constrained").subplots()
 
 
+def can_draw(row_shape):
+    """Whether rows of this shape are images that `BatchDisplay` draws."""
+    return len(row_shape) == 2 or (
+        len(row_shape) == 3 and (row_shape[-1] in (1, 3) or row_shape[0] in (1, 3))
+    )
+
+
 def _drawable(images):
-    """Images with the channels where matplotlib wants them; -> (n, h, w) or (n, h, w, 3) of float or uint8."""
-    if images.ndim == 4 and images.shape[-1] not in (1, 3, 4) and images.shape[1] in (1, 3):
-        images = np.moveaxis(images, 1, -1)
-    if images.ndim == 4 and images.shape[-1] == 1:
-        images = images[..., 0]
-    if images.ndim not in (3, 4) or (images.ndim == 4 and images.shape[-1] not in (3, 4)):
+    """Images with the channels where matplotlib wants them; -> (n, h, w) or (n, h, w, 3)."""
+    if not can_draw(images.shape[1:]):
         raise ValueError(
             f"BatchDisplay draws images of shape (h, w), (h, w, 3) or (3, h, w), and got rows of shape "
             f"{images.shape[1:]}; pass image_shape= if they are flat."
         )
+    if images.ndim == 4 and images.shape[-1] not in (1, 3):
+        images = np.moveaxis(images, 1, -1)
+    if images.ndim == 4 and images.shape[-1] == 1:
+        images = images[..., 0]
     if images.ndim == 4 and images.dtype != np.uint8:
         low, high = float(images.min(initial=0)), float(images.max(initial=1))
         images = (images - low) / (high - low)

@@ -79,6 +79,7 @@ def write_html(path, comparison, X, facts):
         facts="".join(
             f"<dt>{escape(name)}</dt><dd>{escape(value)}</dd>"
             for name, value in (facts | _timing(comparison) | _versions()).items()
+            if value
         ),
     )
     write_atomically(path, page)
@@ -181,13 +182,15 @@ def _wrapped(text):
 
 def _html_table(cells):
     head = "".join(f"<th>{escape(cell)}</th>" for cell in cells[0])
-    body = "".join("<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in cells[1:])
+    body = "".join(
+        "<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in cells[1:]
+    )
     return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
 
 
 def _html_verdicts(summary):
     return "".join(
-        f'<li><b>{escape(learner.name)}</b> against {escape(summary.baseline)}: '
+        f"<li><b>{escape(learner.name)}</b> against {escape(summary.baseline)}: "
         f'<span class="{learner.verdict.split()[0].strip(",")}">{escape(learner.verdict)}</span>'
         f" ({learner.difference:+.3f} {escape(_interval(learner.difference_interval, '+.3f'))})</li>"
         for learner in summary.learners
@@ -206,7 +209,7 @@ def _html_images(comparison, X):
         png = save_png(BatchDisplay.from_images(X, rows).plot().figure_, dpi=110)
         parts.append(f"<h3>{escape(name)}</h3>" + _html_picture(png, f"Images that {name} asked for first"))
     said = "<p>In the order in which they were asked for with the first seed, after the first random rows, which "
-    said += "are the same for all. Numbers are rows of the data set.</p>"
+    said += "are the same for all learners. Numbers are row numbers.</p>"
     return "<h2>Images asked for first</h2>" + said + "".join(parts)
 
 
