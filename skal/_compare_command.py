@@ -41,12 +41,14 @@ def run(args, command):
         path=out / "curves.csv",
         progress=False if args.quiet else None,
     )
-    print(f"\n{facts['data']}\n{text_table(comparison.summary())}\n{described['note']}".rstrip() + "\n")
     facts |= described | {
         "command": shlex.join(["skal", *command]),
         "finished": f"{datetime.now():%Y-%m-%d %H:%M}, after {time.perf_counter() - started:.0f} s",
     }
     _write(out, comparison, data, facts)
+    print(f"\n{facts['data']}\n{text_table(comparison.summary())}\n{facts['note']}".rstrip() + "\n")
+    for name, what in (("curves.csv", "all rows"), ("curves.png", "curves"), ("report.html", "the report")):
+        print(f"{out / name}  ({what})")
     return 0
 
 
@@ -108,8 +110,8 @@ def _learners(args, data):
     models = {model_name: model(model_name, data.X.shape[1:], args.epochs) for *_, model_name in pairs}
     described = {
         "protocol": f"{args.n_initial} random rows to start with, then {args.batch_size} a round; "
-        f"{args.seeds} seeds from {args.random_state}, paired: the same split, first rows and initial weights "
-        "for all; row numbers count within the pool named above",
+        f"{args.seeds} seeds from {args.random_state}, paired: the same split, first rows and initial "
+        "weights for all; row numbers count within the pool named above",
         "strategies": "\n".join(repr(chosen) for _, chosen, _ in pairs),
         "note": " ".join(
             f"{name} has another model than Random: its difference is that of model and strategy together."
@@ -135,5 +137,3 @@ def _write(out, comparison, data, facts):
     display.ax_.set_title(f"{facts['data']}\n{comparison.n_seeds} seeds", loc="left", fontsize="small")
     write_atomically(out / "curves.png", save_png(display.figure_))
     comparison.to_html(out / "report.html", data.X if can_draw(data.X.shape[1:]) else None, facts)
-    for name, what in (("curves.csv", "all rows"), ("curves.png", "curves"), ("report.html", "the report")):
-        print(f"{out / name}  ({what})")

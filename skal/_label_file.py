@@ -104,7 +104,7 @@ class LabelFile:
             )
         if row in self.labels:
             raise ValueError(
-                f"{self._place(line)}: row {row} is there already, in line {self.lines[row]}; remove one of the two."
+                f"{self._place(line)}: row {row} is there already, in line {self.lines[row]}; remove one."
             )
         self.labels[row], self.lines[row] = cells.get("label", ""), line
         if cells.get("round"):
@@ -147,7 +147,7 @@ def typed(file, integers=None):
     if odd:
         row, kind = odd[0], "a whole number" if integers else "text"
         raise ValueError(
-            f"{file.path}, line {file.lines[row]}: the label {file.given[row]!r} of row {row} is not {kind}, and "
-            "others are; correct it, or make all labels of one kind."
+            f"{file.path}, line {file.lines[row]}: the label {file.given[row]!r} of row {row} is not {kind}, "
+            "and others are; correct it, or make all labels of one kind."
         )
     return {row: int(match[1]) for row, match in matches.items()} if integers else file.given

@@ -132,7 +132,7 @@ def _value(node, text):
     except ValueError as error:
         written = ast.unparse(node)
         raise ValueError(
-            f"{written!r} in {text!r} is neither a number, a text in quotes, True, False, None nor a strategy."
+            f"{written!r} in {text!r} is no number, text in quotes, True, False, None or strategy."
         ) from error
 
 

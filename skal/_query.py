@@ -30,8 +30,8 @@ def run(args):
     _print_state(pool_path, known, open_rows)
     if open_rows and not args.skip_open:
         raise ValueError(
-            f"{len(open_rows)} of the rows asked for in {path} have no label yet (the first is row {open_rows[0]}); "
-            "fill them in, or pass --skip-open to leave them and ask for others."
+            f"{len(open_rows)} of the rows asked for in {path} have no label yet (the first is row "
+            f"{open_rows[0]}); fill them in, or pass --skip-open to leave them and ask for others."
         )
     X, _ = scaled(arrays["X"])
     candidates = np.setdiff1d(np.arange(len(X)), [*known, *file.labels]).astype(int)
@@ -53,13 +53,14 @@ def _known(file, y, pool_path):
     for row, label in of_file.items():
         if of_pool.get(row, label) != label:
             raise ValueError(
-                f"{file.path}, line {file.lines[row]}: row {row} has the label {label!r} here and {of_pool[row]!r} in "
-                f"{pool_path}; correct one of them."
+                f"{file.path}, line {file.lines[row]}: row {row} has the label {label!r} here and "
+                f"{of_pool[row]!r} in {pool_path}; correct one of them."
             )
     if -1 in of_file.values() and not {*of_file.values(), *of_pool.values()} <= {-1, 1}:
         row = next(row for row, label in of_file.items() if label == -1)
         raise ValueError(
-            f"{file.path}, line {file.lines[row]}: -1 is the mark of a missing label; leave the cell empty instead."
+            f"{file.path}, line {file.lines[row]}: -1 is the mark of a missing label; leave the cell "
+            "empty instead."
         )
     return of_pool | of_file
 

@@ -1,4 +1,4 @@
-"""What a comparison records, as a CSV that grows run by run and that an interrupted comparison resumes from."""
+"""What a comparison records, run by run, as a CSV from which an interrupted comparison resumes."""
 
 import csv
 import io

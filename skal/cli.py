@@ -1,6 +1,7 @@
 """The command line: `skal compare` and `skal query`. Heavy imports wait until a command runs."""
 
 import argparse
+import os
 import sys
 
 from skal import __version__
@@ -10,7 +11,8 @@ __all__ = ["main"]
 _COMPARE = """\
 Run strategies x seeds of a pool loop, and show who needs fewer labels.
 
-Writes OUT/curves.csv, OUT/curves.png and OUT/report.html. Interrupted, the same command goes on where it stopped.
+Writes OUT/curves.csv, OUT/curves.png and OUT/report.html. Interrupted, the same command goes on where it
+stopped.
 """
 
 _COMPARE_EXAMPLES = """\
@@ -24,8 +26,8 @@ examples:
 _QUERY = """\
 Choose the rows of POOL to label next, for people without an oracle.
 
-The first call writes random rows into POOL.labels.csv. Fill in the column "label" and call again: the labels are
-read back, a model is fitted, and the rows that it wants to know are added. Images come as a sheet beside it.
+The first call writes random rows into POOL.labels.csv. Fill in the column "label" and call again: the labels
+are read back, a model is fitted, and the rows that it wants to know are added. Images come as a sheet.
 """
 
 
@@ -52,6 +54,10 @@ def main(argv=None):
     args = _parser().parse_args(argv)
     try:
         return args.run(args, argv)
+    except BrokenPipeError:
+        # The reader of a pipe went away; Python would complain once more when it flushes stdout at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
     except KeyboardInterrupt:
         print("\nskal: interrupted; the same command goes on from here.", file=sys.stderr)
         return 130
@@ -96,8 +102,8 @@ def _add_compare(commands):
         "--strategy",
         action="append",
         metavar="S",
-        help='such as "Margin()"; again for another one; "Margin() @ logistic" with a model of its own. Random is '
-        "always there. Default: Random, Margin, Entropy, and Margin @ logistic",
+        help='such as "Margin()"; again for another one; "Margin() @ logistic" with a model of its own. '
+        "Random is always there. Default: Random, Margin, Entropy, and Margin @ logistic",
     )
     _add_model(add)
     add("--seeds", type=_positive, default=10, metavar="N", help="runs of each (default 10)")

@@ -102,7 +102,7 @@ def read_npz(path):
 
 
 def scaled(X, scale=None):
-    """Images with values up to 1, or in uint8 as they are; tables untouched; -> (X, what they were divided by).
+    """Images with values up to 1, or in uint8; tables untouched; -> (X, what it was divided by).
 
     `skal.NetClassifier` scales uint8 images by itself and takes other values as they are.
 

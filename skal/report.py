@@ -2,6 +2,7 @@
 
 import base64
 import platform
+import textwrap
 from html import escape
 from importlib.metadata import version
 from string import Template
@@ -39,8 +40,8 @@ def notes(summary):
     """What a reader has to know about the numbers; -> list of sentences."""
     percent = f"{100 * summary.confidence:g} %"
     said = [
-        f"area: mean {_name(summary)} over the curve from {_range(summary)} labels, with the {percent} interval "
-        "of the mean."
+        f"area: mean {_name(summary)} over the curve from {_range(summary)} labels, with the {percent} "
+        "interval of the mean."
         if summary.label_range
         else "The curves share no number of labels, so their areas can't be compared.",
         "labels: the median over seeds of the labels at which a run first had that score; (k/n): only k of n "
@@ -48,18 +49,19 @@ def notes(summary):
     ]
     if len(summary.learners) > 1:
         said.append(
-            f"difference: of the area from that of {summary.baseline} with the same seeds; the intervals cover "
-            f"together with {percent} ({summary.n_comparisons} compared). detectable: the smallest true "
-            "difference that these seeds would have shown with a probability of 80 %."
+            f"difference: of the area from that of {summary.baseline} with the same seeds; the intervals "
+            f"cover together with {percent} ({summary.n_comparisons} compared). detectable: the smallest "
+            "true difference that these seeds would have shown with a probability of 80 %."
         )
     if summary.ranges_differ and summary.label_range:
         said.append(
-            "Some curves go beyond this range of labels; what lies outside is in the picture, not in the areas."
+            "Some curves go beyond this range of labels; what lies outside is in the picture, not in the "
+            "areas."
         )
     if summary.is_pilot:
         said.append(
-            f"With {summary.n_seeds} seed{'s' * (summary.n_seeds > 1)} this is a pilot: it claims nothing. Use "
-            f"{MIN_SEEDS} or more."
+            f"With {summary.n_seeds} seed{'s' * (summary.n_seeds > 1)} this is a pilot: it claims nothing. "
+            f"Use {MIN_SEEDS} or more."
         )
     return said
 
@@ -172,8 +174,6 @@ def _clipped(text, width):
 
 
 def _wrapped(text):
-    import textwrap
-
     return textwrap.wrap(text, WIDTH, subsequent_indent="  ")
 
 
@@ -208,9 +208,11 @@ def _html_images(comparison, X):
             continue
         png = save_png(BatchDisplay.from_images(X, rows).plot().figure_, dpi=110)
         parts.append(f"<h3>{escape(name)}</h3>" + _html_picture(png, f"Images that {name} asked for first"))
-    said = "<p>In the order in which they were asked for with the first seed, after the first random rows, which "
-    said += "are the same for all learners. Numbers are row numbers.</p>"
-    return "<h2>Images asked for first</h2>" + said + "".join(parts)
+    said = (
+        "In the order in which they were asked for with the first seed, after the first random rows, which "
+        "are the same for all learners. Numbers are row numbers."
+    )
+    return f"<h2>Images asked for first</h2><p>{said}</p>{''.join(parts)}"
 
 
 def _html_picture(png, alt):
