@@ -3,6 +3,7 @@
 import numpy as np
 import torch
 from skorch import NeuralNetClassifier
+from skorch.callbacks import PrintLog
 from skorch.dataset import Dataset, get_len, unpack_data
 from skorch.utils import to_device, to_tensor
 from torch.utils.data import DataLoader
@@ -17,6 +18,14 @@ INFERENCE_BATCH = {"cpu": 64, "cuda": 1024}
 MIN_ROWS = 8  # a batch of one row takes another matrix kernel, which differs in the last bits
 
 
+class Log(PrintLog):
+    """skorch's table of epochs, which is drawn only where it is printed."""
+
+    def on_epoch_end(self, net, **kwargs):
+        if net.verbose:
+            super().on_epoch_end(net, **kwargs)
+
+
 class SkorchNet(NeuralNetClassifier):
     """What skorch leaves open, whatever data and labels are; `NetClassifier` is the class for users."""
 
@@ -24,6 +33,10 @@ class SkorchNet(NeuralNetClassifier):
     history_ = None
     initialized_ = False
     virtual_params_ = {}
+
+    @property
+    def _default_callbacks(self):
+        return [*super()._default_callbacks[:-1], ("print_log", Log())]
 
     # -- parameters --------------------------------------------------------------------------------
 
@@ -93,7 +106,7 @@ class SkorchNet(NeuralNetClassifier):
     def _isolated(self, *place):
         """The block from here on draws from the seed that belongs to `place`, and leaves no trace."""
         seed = derive(self.seed_, *place)
-        return isolated(seed, self.device, dtype=self._torch_dtype(), n_threads=self.n_threads)
+        return isolated(seed, self._place(), dtype=self._torch_dtype(), n_threads=self.n_threads)
 
     def initialize(self):
         """Build module, criterion, optimizer and callbacks from the seed; drop what was learned."""
@@ -105,7 +118,7 @@ class SkorchNet(NeuralNetClassifier):
     def on_epoch_begin(self, net, **kwargs):
         """Seed each epoch by its number: epochs 1 to 5 of a longer fit equal a fit of 5, bit for bit."""
         super().on_epoch_begin(net, **kwargs)
-        seed_all(derive(self.seed_, "epoch", len(self.history)), self.device)
+        seed_all(derive(self.seed_, "epoch", len(self.history)), self._place())
 
     # -- data --------------------------------------------------------------------------------------
 
@@ -122,7 +135,7 @@ class SkorchNet(NeuralNetClassifier):
         """Batches of a dataset: sliced from memory if they can be, else skorch's DataLoader."""
         name = "iterator_train" if training else "iterator_valid"
         loader, kwargs = getattr(self, name), self.get_params_for(name)
-        blocks = INFERENCE_BATCH["cuda" if self._device_type() == "cuda" else "cpu"]
+        blocks = INFERENCE_BATCH["cuda" if self._place().type == "cuda" else "cpu"]
         kwargs.setdefault("batch_size", self.batch_size if training else blocks)
         if kwargs["batch_size"] == -1:
             kwargs["batch_size"] = len(dataset)
@@ -130,7 +143,7 @@ class SkorchNet(NeuralNetClassifier):
             return loader(dataset, **kwargs)
         rows, index = in_memory(dataset)
         if rows is not None and set(kwargs) <= {"batch_size", "shuffle"}:
-            return Batches(rows, index, **({"shuffle": training} | kwargs), device=self.device)
+            return Batches(rows, index, **({"shuffle": training} | kwargs), device=self._place())
         if not {"sampler", "batch_sampler"} & set(kwargs):
             kwargs.setdefault("shuffle", training)
         if not training:  # a DataLoader without a generator draws from the caller's
@@ -142,7 +155,7 @@ class SkorchNet(NeuralNetClassifier):
     def initialize_optimizer(self, *args, **kwargs):
         """Build the optimizer, and what scales float16 gradients where `amp` asks for them."""
         scale = self._amp_dtype() is torch.float16
-        self.scaler_ = torch.amp.GradScaler(self._device_type(), enabled=scale)
+        self.scaler_ = torch.amp.GradScaler(self._place().type, enabled=scale)
         return super().initialize_optimizer(*args, **kwargs)
 
     def train_step(self, batch, **fit_params):
@@ -201,7 +214,7 @@ class SkorchNet(NeuralNetClassifier):
         x = as_input(to_tensor(x, device=self.device), vars(self).get("in_shape_"), self._torch_dtype())
         if self._amp_dtype() is None:
             return super().infer(x, **fit_params)
-        with torch.autocast(self._device_type(), self._amp_dtype()):
+        with torch.autocast(self._place().type, self._amp_dtype()):
             output = super().infer(x, **fit_params)
         return _map(torch.Tensor.float, output)
 
@@ -233,8 +246,9 @@ class SkorchNet(NeuralNetClassifier):
 
     # -- precision ---------------------------------------------------------------------------------
 
-    def _device_type(self):
-        return torch.device(self.device or "cpu").type
+    def _place(self):
+        """The device, also where skorch's None leaves tensors wherever they are."""
+        return torch.device(self.device or "cpu")
 
     def _torch_dtype(self):
         return None if self.dtype is None else getattr(torch, self.dtype)
@@ -243,7 +257,7 @@ class SkorchNet(NeuralNetClassifier):
         """What autocast computes in, or None for no autocast."""
         if not self.amp or isinstance(self.amp, str):
             return getattr(torch, self.amp) if self.amp else None
-        on_gpu = self._device_type() == "cuda"
+        on_gpu = self._place().type == "cuda"
         return torch.float16 if on_gpu and not torch.cuda.is_bf16_supported() else torch.bfloat16
 
 

@@ -53,7 +53,7 @@ class Labelled(torch.utils.data.Dataset):
 
     def __getitem__(self, i):
         x = self.dataset[i]
-        x, y = x if isinstance(x, tuple) else (x, None)
+        x, y = x if isinstance(x, tuple | list) else (x, None)
         code = encode([y], self.classes)[0] if self.codes is None else self.codes[i]
         return (x if self.weights is None else weighted(x, self.weights[i])), code
 

@@ -63,7 +63,7 @@ class NetClassifier(SkorchNet):
         The loss. With ``torch.nn.NLLLoss`` the module returns probabilities, as in skorch.
     optimizer : class, default=torch.optim.Adam
         Its parameters are ``optimizer__<name>``.
-    lr : float, default=0.001
+    lr : float, default=0.003
         Learning rate.
     max_epochs : int >= 0, default=30
         Passes over the data in each call of `fit` or `partial_fit`.
@@ -74,8 +74,8 @@ class NetClassifier(SkorchNet):
         Sets rows apart for ``valid_loss`` and ``valid_acc``, such as ``skorch.dataset.ValidSplit(5)``.
     warm_start : bool, default=False
         Whether `fit` goes on from the weights of the last fit.
-    iterator_train, iterator_valid, dataset, callbacks, predict_nonlinearity, verbose, compile, use_caching, \
-            torch_load_kwargs
+    iterator_train, iterator_valid, dataset, callbacks, predict_nonlinearity, verbose, compile, \
+            use_caching, torch_load_kwargs
         As in ``skorch.NeuralNetClassifier``. Another `dataset` or iterator takes skorch's way, row by row.
     **kwargs
         Parameters of parts: ``module__<name>``, ``optimizer__<name>``, ``callbacks__<name>``, ...
@@ -144,7 +144,7 @@ class NetClassifier(SkorchNet):
         dtype="float32",
         criterion=torch.nn.CrossEntropyLoss,
         optimizer=torch.optim.Adam,
-        lr=0.001,
+        lr=0.003,
         max_epochs=30,
         batch_size=64,
         iterator_train=DataLoader,
@@ -349,6 +349,10 @@ class NetClassifier(SkorchNet):
     def _check_parameters(self):
         params = {name: getattr(self, name) for name in self._parameter_constraints}
         check_parameters(self._parameter_constraints, params, type(self).__name__)
+        if self._place().type == "cuda" and not torch.cuda.is_available():
+            raise ValueError(
+                f"device={self.device!r} needs a GPU, and torch finds none: device='auto' takes the CPU"
+            )
         if self.amp and self.dtype != "float32":
             raise ValueError(f"amp={self.amp!r} needs dtype='float32', not {self.dtype!r}")
 

@@ -56,7 +56,7 @@ def row_shape(X, image_shape):
     if is_foreign(X):
         with isolated(0, "cpu"):  # a Dataset may draw when it is read
             row = X[0]
-        return tuple(np.shape(row[0] if isinstance(row, tuple) else row))
+        return tuple(np.shape(row[0] if isinstance(row, tuple | list) else row))
     if image_shape is None:
         return X.shape[1:]
     if prod(image_shape) != prod(X.shape[1:]):

@@ -68,7 +68,7 @@ def test_any_labels_come_back(y):
     net = small(max_epochs=20).fit(X, y)
     assert_array_equal(net.classes_, np.unique(np.asarray(y)))
     assert set(net.predict(X)) <= set(np.asarray(y))
-    assert net.score(X, y) > 0.8
+    assert net.score(X, np.asarray(y)) > 0.8
 
 
 def test_labels_of_mixed_types_and_unknown_labels_are_refused():
@@ -294,6 +294,9 @@ def test_wrong_parameters_are_refused_before_training():
             small(**wrong).fit(X, codes)
     with pytest.raises(ValueError, match="dtype='float32'"):
         small(amp=True, dtype="float64").fit(X, codes)
+    if not torch.cuda.is_available():
+        with pytest.raises(ValueError, match="needs a GPU"):
+            small(device="cuda").fit(X, codes)
 
 
 def test_score_is_accuracy_with_weights():

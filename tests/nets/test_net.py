@@ -265,6 +265,13 @@ def test_fitting_inside_no_grad_and_inference_mode():
             assert not torch.is_grad_enabled()
 
 
+@pytest.mark.parametrize("device", [None, "cpu", torch.device("cpu")])
+def test_a_device_may_be_named_in_any_way(device):
+    net = small(device=device).fit(X, names)
+    assert net.get_params()["device"] == device
+    assert_array_equal(net.predict_proba(X), small().fit(X, names).predict_proba(X))
+
+
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 def test_a_gpu_is_found_and_its_net_is_pickled_with_its_place():
     net = small(module=None, amp=True).fit(X, names)
