@@ -8,6 +8,7 @@ from skorch.dataset import Dataset, get_len, unpack_data
 from skorch.utils import to_device, to_tensor
 from torch.utils.data import DataLoader
 
+from skal._compat import check_parameters
 from skal._seeds import derive, draw_seed
 from skal.nets.batches import Batches, Rows, as_input, in_memory, is_arrays, unweighted
 from skal.nets.seeding import isolated, modes_kept, seed_all
@@ -71,12 +72,20 @@ class SkorchNet(NeuralNetClassifier):
         if not self.initialized_:
             return super().set_params(**params)
         for name in [name for name in params if name.startswith(("iterator_", "dataset__"))]:
-            setattr(
-                self, name, params.pop(name)
-            )  # used at each call; skorch finds nothing to rebuild and raises
+            setattr(self, name, params.pop(name))  # nothing to rebuild, which skorch would take for an error
             self._params_to_validate.add(name)
         with self._isolated("set_params"):
             return super().set_params(**params)
+
+    def _check_parameters(self):
+        params = {name: getattr(self, name) for name in self._parameter_constraints}
+        check_parameters(self._parameter_constraints, params, type(self).__name__)
+        if self._place().type == "cuda" and not torch.cuda.is_available():
+            raise ValueError(
+                f"device={self.device!r} needs a GPU, and torch finds none: device='auto' takes the CPU"
+            )
+        if self.amp and self.dtype != "float32":
+            raise ValueError(f"amp={self.amp!r} needs dtype='float32', not {self.dtype!r}")
 
     def get_params_for(self, prefix):
         """Parameters of one component, numpy scalars as Python numbers."""

@@ -121,7 +121,8 @@ def take(data, rows):
         return {name: take(part, rows) for name, part in data.items()}
     if isinstance(rows, torch.Tensor):
         return data.index_select(0, rows)
-    return data[rows]
+    # A slice shares the user's memory, where a module with operations in place would write.
+    return data[rows].clone() if isinstance(rows, slice) else data[rows]
 
 
 def weighted(X, sample_weight):
@@ -147,6 +148,11 @@ def in_memory(dataset):
     return rows, np.asarray(dataset.indices) if index is None else index[np.asarray(dataset.indices)]
 
 
+def root(dataset):
+    """The dataset under subsets."""
+    return root(dataset.dataset) if isinstance(dataset, Subset) else dataset
+
+
 def as_tensor(data, device):
     """A tensor that shares the array's memory where it can; dicts value by value, None stays."""
     if data is None:
@@ -154,7 +160,8 @@ def as_tensor(data, device):
     if isinstance(data, Mapping):
         return {name: as_tensor(part, device) for name, part in data.items()}
     if min(data.strides, default=0) < 0 or not data.dtype.isnative or data.dtype == np.longdouble:
-        data = np.ascontiguousarray(data, dtype=np.float64 if data.dtype.kind == "f" else data.dtype.type)
+        native = np.float64 if data.dtype == np.longdouble else data.dtype.newbyteorder("=")
+        data = np.ascontiguousarray(data, dtype=native)
     with warnings.catch_warnings():  # nothing here writes to data, so that it may be read-only
         warnings.filterwarnings("ignore", message="The given NumPy array is not writ", category=UserWarning)
         return torch.from_numpy(data).to(device)

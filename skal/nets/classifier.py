@@ -1,29 +1,19 @@
 """Any torch module as a scikit-learn classifier."""
 
-import inspect
-from copy import deepcopy
 from numbers import Integral
 
 import torch
 from sklearn.base import BaseEstimator
 from sklearn.exceptions import NotFittedError
 from skorch.dataset import Dataset
-from torch.utils.data import DataLoader, Subset
+from torch.utils.data import DataLoader
 
-from skal._compat import Interval, StrOptions, check_parameters, fit_routing
+from skal._compat import Interval, StrOptions, fit_routing
 from skal.nets._net import SkorchNet
-from skal.nets.batches import Labelled, unweighted, weighted
-from skal.nets.intake import (
-    check_labels,
-    check_readable_later,
-    check_rows,
-    is_foreign,
-    known_labels,
-    row_shape,
-    with_codes,
-)
-from skal.nets.modules import default_module
-from skal.nets.targets import as_distribution, encode, per_row, row_weights, vocabulary
+from skal.nets.batches import root, unweighted
+from skal.nets.intake import check_rows, is_foreign, training_set, with_codes
+from skal.nets.modules import built, default_module
+from skal.nets.targets import as_distribution, check_width, per_row, vocabulary
 
 
 class NetClassifier(SkorchNet):
@@ -254,19 +244,18 @@ class NetClassifier(SkorchNet):
 
     def initialize_module(self):
         """Build the module from its class, or copy the instance that is the starting weights."""
-        kwargs = self.get_params_for("module")
-        given = self._default_module() if self.module is None else self.module
-        if isinstance(given, torch.nn.Module) and not kwargs:
-            module = deepcopy(given)
-        else:
-            build = type(given) if isinstance(given, torch.nn.Module) else given
-            module = build(**(self._data_params(build) | kwargs))
+        in_shape, classes = vars(self).get("in_shape_"), self._known_classes()
+        if self.module is None and in_shape is None:
+            raise ValueError(f"{self} chooses its module by the shape of X: call fit first, or pass module=")
+        learned = {"in_shape": in_shape, "n_classes": None if classes is None else len(classes)}
+        module = default_module(in_shape) if self.module is None else self.module
+        module = built(module, self.get_params_for("module"), learned)
         self.module_ = module if self.dtype is None else module.to(self._torch_dtype())
         return self
 
     def get_loss(self, y_pred, y_true, X=None, training=False):
         """Loss of a batch: the criterion's, or the mean over rows of weight times loss."""
-        self._check_width(y_pred)
+        check_width(y_pred, self)
         _, weight = unweighted(X)
         if weight is None:
             return super().get_loss(y_pred, y_true, X=X, training=training)
@@ -277,7 +266,7 @@ class NetClassifier(SkorchNet):
     def get_split_datasets(self, X, y=None, **fit_params):
         """The data to train on and to validate on, both with labels as codes."""
         train, valid = super().get_split_datasets(X, y, **fit_params)
-        if valid is not None and _root(valid) is not _root(train):
+        if valid is not None and root(valid) is not root(train):
             valid = with_codes(valid, self.classes_)
         return train, valid
 
@@ -299,64 +288,13 @@ class NetClassifier(SkorchNet):
     def _check_training_set(self, X, y, sample_weight, classes, reset):
         """X and the codes of y as skorch takes them; learns `classes_` and `in_shape_` if `reset`."""
         reset = reset or "classes_inferred_" not in vars(self)
-        X = X if is_foreign(X) else check_rows(self, X, reset=reset)
-        y = known_labels(X) if y is None and is_foreign(X) else y
-        if y is None and is_foreign(X):
-            check_readable_later(
-                X, None if reset else self.classes_, classes, sample_weight, self.class_weight
-            )
-        else:
-            y = check_labels(self, X, y)
-        known = vocabulary(y if classes is None else classes) if reset else self.classes_
-        codes = None if y is None else encode(y, known)
-        weight = None if y is None else row_weights(y, sample_weight, self.class_weight)
+        fitted = None if reset else self.classes_inferred_
+        X, codes, known, in_shape = training_set(self, X, y, sample_weight, classes, fitted)
         if reset:
-            self.in_shape_, self.classes_inferred_ = row_shape(X, self.image_shape), known
-        if is_foreign(X):
-            return Labelled(X, known, codes, weight), codes
-        return X if weight is None else weighted(X, weight), codes
-
-    def _default_module(self):
-        if vars(self).get("in_shape_") is None:
-            raise ValueError(
-                f"{self} chooses its module by the shape of X: call fit with an array, or pass module="
-            )
-        return default_module(self.in_shape_)
-
-    def _data_params(self, build):
-        """`n_classes` and `in_shape` for a module that takes them and whose user left them open."""
-        classes = self._known_classes()
-        known = {} if classes is None else {"n_classes": len(classes)}
-        if vars(self).get("in_shape_") is not None:
-            known["in_shape"] = self.in_shape_
-        return {name: known[name] for name in known if name in inspect.signature(build).parameters}
+            self.in_shape_, self.classes_inferred_ = in_shape, known
+        return X, codes
 
     def _known_classes(self):
         if "classes_inferred_" in vars(self):
             return self.classes_inferred_
         return None if self.classes is None else vocabulary(self.classes)
-
-    def _check_width(self, y_pred):
-        """Refuse a module with another number of outputs than classes; on a GPU, torch would just die."""
-        width = y_pred.shape[-1] if isinstance(y_pred, torch.Tensor) and y_pred.ndim == 2 else None
-        if width not in (None, len(self.classes_)):
-            raise ValueError(
-                f"{self} has {len(self.classes_)} classes, and its module returns {width} values for a row: "
-                "make them as many (a module class with a parameter n_classes is given it), or name all "
-                "labels with classes="
-            )
-
-    def _check_parameters(self):
-        params = {name: getattr(self, name) for name in self._parameter_constraints}
-        check_parameters(self._parameter_constraints, params, type(self).__name__)
-        if self._place().type == "cuda" and not torch.cuda.is_available():
-            raise ValueError(
-                f"device={self.device!r} needs a GPU, and torch finds none: device='auto' takes the CPU"
-            )
-        if self.amp and self.dtype != "float32":
-            raise ValueError(f"amp={self.amp!r} needs dtype='float32', not {self.dtype!r}")
-
-
-def _root(dataset):
-    """The dataset under subsets."""
-    return _root(dataset.dataset) if isinstance(dataset, Subset) else dataset

@@ -11,14 +11,62 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_array, check_consistent_length, column_or_1d, validate_data
 from skorch.utils import data_from_dataset, is_dataset, is_skorch_dataset
 
-from skal.nets.batches import Labelled, Rows
+from skal.nets.batches import Labelled, Rows, weighted
 from skal.nets.seeding import isolated
-from skal.nets.targets import encode, vocabulary
+from skal.nets.targets import encode, row_weights, vocabulary
 
 
 def is_foreign(X):
     """Whether X is a torch Dataset or a skorch SliceDataset, which is read row by row."""
     return is_dataset(X) or all(hasattr(X, name) for name in ("dataset", "idx", "indices"))
+
+
+def training_set(net, X, y, sample_weight, classes, fitted):
+    """X and labels as skorch takes them, and what is learned from them.
+
+    Parameters
+    ----------
+    net : NetClassifier
+        Whose parameters count.
+    X, y, sample_weight
+        What the user passed to `fit`.
+    classes : array-like or None
+        All labels that may ever come, where the user named them.
+    fitted : ndarray or None
+        ``classes_`` of a net that goes on from its weights.
+
+    Returns
+    -------
+    X : ndarray, dict or Dataset
+        The rows, with their weights if there are any.
+    codes : ndarray of shape (n,) or None
+        Position of each label in `known`; None for a Dataset that is yet to be read.
+    known : ndarray of shape (k,)
+        The labels, sorted.
+    in_shape : tuple of int or None
+        Shape of a row as the module gets it.
+    """
+    foreign = is_foreign(X)
+    X = X if foreign else check_rows(net, X, reset=fitted is None)
+    y = known_labels(X) if foreign and y is None else y
+    if not foreign or y is not None:
+        y = check_labels(net, X, y)
+    elif fitted is None and classes is None:
+        raise ValueError(
+            f"the labels of {type(X).__name__} can't be seen without reading all of it: pass them as y, or "
+            "name all labels with classes="
+        )
+    elif sample_weight is not None or net.class_weight is not None:
+        raise ValueError(f"sample_weight and class_weight need the labels of {type(X).__name__}: pass y")
+    known = fitted if fitted is not None else vocabulary(y if classes is None else classes)
+    codes = None if y is None else encode(y, known)
+    weight = None if y is None else row_weights(y, sample_weight, net.class_weight)
+    in_shape = row_shape(X, net.image_shape)
+    if foreign:
+        X = Labelled(X, known, codes, weight)
+    elif weight is not None:
+        X = weighted(X, weight)
+    return X, codes, known, in_shape
 
 
 def check_rows(net, X, *, reset):
@@ -76,19 +124,6 @@ def known_labels(dataset):
     except AttributeError:  # skorch's answer for datasets that it does not know
         return None
     return None if y is None else np.asarray(y)
-
-
-def check_readable_later(dataset, fitted_classes, classes, *weights):
-    """Refuse a dataset whose labels come with its rows where they are needed before."""
-    if fitted_classes is None and classes is None:
-        raise ValueError(
-            f"the labels of {type(dataset).__name__} can't be seen without reading all of it: pass them as "
-            "y, or name all labels with classes="
-        )
-    if any(weight is not None for weight in weights):
-        raise ValueError(
-            f"sample_weight and class_weight need the labels of {type(dataset).__name__}: pass y"
-        )
 
 
 def with_codes(dataset, classes, y=None):

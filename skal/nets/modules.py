@@ -1,5 +1,7 @@
 """The nets that `NetClassifier` takes where its user names none."""
 
+import inspect
+from copy import deepcopy
 from math import prod
 
 from torch import nn
@@ -108,6 +110,26 @@ def default_module(in_shape):
         f"X has {len(in_shape) + 1} dimensions and rows of shape {in_shape}: pass a module for them; "
         "without it, X is flat rows (n, m) or images (n, h, w) or (n, c, h, w)"
     )
+
+
+def built(module, params, learned):
+    """A module from its class, or a copy of the instance that is the starting weights.
+
+    Parameters
+    ----------
+    module : class, callable or torch.nn.Module
+        An instance that comes with `params` is built anew from its class, as in skorch.
+    params : dict
+        What the user set.
+    learned : dict
+        What the data says; given to a module that names it and whose user left it open.
+    """
+    if isinstance(module, nn.Module) and not params:
+        return deepcopy(module)
+    build = type(module) if isinstance(module, nn.Module) else module
+    named = inspect.signature(build).parameters
+    open_params = {name: value for name, value in learned.items() if name in named and value is not None}
+    return build(**(open_params | params))
 
 
 def _channels_first(in_shape, channels_last):

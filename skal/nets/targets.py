@@ -3,6 +3,7 @@
 from contextlib import contextmanager
 
 import numpy as np
+import torch
 from sklearn.utils.class_weight import compute_sample_weight
 
 from skal._compat import check_sample_weight
@@ -46,6 +47,17 @@ def row_weights(y, sample_weight, class_weight):
     if not weight.sum() > 0:
         raise ValueError("the weights of all rows are zero: there is nothing to learn from")
     return weight / weight.mean()
+
+
+def check_width(y_pred, net):
+    """Refuse a module with another number of outputs than classes; on a GPU, torch would just die."""
+    width = y_pred.shape[-1] if isinstance(y_pred, torch.Tensor) and y_pred.ndim == 2 else None
+    if width not in (None, len(net.classes_)):
+        raise ValueError(
+            f"{net} has {len(net.classes_)} classes, and its module returns {width} values for a row: make "
+            "them as many (a module class with a parameter n_classes is given it), or name all labels with "
+            "classes="
+        )
 
 
 @contextmanager

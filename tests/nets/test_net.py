@@ -57,7 +57,8 @@ def test_scores_of_callbacks_are_those_of_the_decoded_predictions(caching):
         ("loss", EpochScoring("neg_log_loss", name="nll", lower_is_better=False, use_caching=caching)),
     ]
     for y in (names, gaps):
-        net = small(train_split=ValidSplit(3, stratified=True), callbacks=callbacks, max_epochs=20).fit(X, y)
+        net = small(train_split=ValidSplit(3, stratified=True), callbacks=callbacks, max_epochs=20)
+        net.fit(X, y, sample_weight=np.full(90, 2.0))
         assert net.history[-1, "acc"] == net.history[-1, "valid_acc"] > 0.6
         assert net.history[-1, "nll"] > -1
         assert net.history[-1, "valid_loss"] < net.history[0, "valid_loss"]
@@ -240,6 +241,17 @@ def test_mixed_precision_learns(amp):
     assert net.score(X, names) > 0.8
     assert set(seen) == {torch.float16 if amp == "float16" else torch.bfloat16}
     assert net.history[-1, "train_loss"] < net.history[0, "train_loss"]
+
+
+@pytest.mark.parametrize("shuffle", [True, False])
+def test_a_module_that_works_in_place_does_not_write_to_the_users_data(shuffle):
+    class InPlace(SmallMLP):
+        def forward(self, X):
+            return super().forward(X.zero_())
+
+    rows = X.copy()
+    NetClassifier(InPlace, max_epochs=1, iterator_train__shuffle=shuffle).fit(rows, names).predict(rows)
+    assert_array_equal(rows, X)
 
 
 def test_an_optimizer_with_a_closure():
