@@ -76,8 +76,9 @@ class Subsample(StrategyWrapper):
     strategy : QueryStrategy
         Chooses among the candidates.
     size : int or float, default=10_000
-        How many candidates, at least 1; a float in (0, 1) is a share of the pool, rounded up. A pool
-        that has no more rows is taken whole.
+        How many candidates, at least 1; a float in (0, 1) is a share of the pool, rounded up, and never
+        less than the rows to select, so that the last rows of a pool can be labelled too. A pool that
+        has no more rows is taken whole.
     random_state : int, RandomState or None, default=None
         Fixes the candidates, and seeds the strategy inside.
 
@@ -109,7 +110,7 @@ class Subsample(StrategyWrapper):
 
     def _select(self, X, n, rng):
         pool_size = n_rows(X)
-        size = self.size if isinstance(self.size, Integral) else math.ceil(self.size * pool_size)
+        size = self.size if isinstance(self.size, Integral) else max(n, math.ceil(self.size * pool_size))
         if size >= pool_size:
             return self.strategy_.select(X, n)
         if n > size:
