@@ -26,6 +26,10 @@ def check_rows(owner, X, *, allow_nan, reset, min_rows=1):
         if n_rows(X) < min_rows:
             raise ValueError(f"{type(owner).__name__} got 0 rows in X; it needs at least {min_rows}.")
         return X
+    if X.dtype == object:
+        for value in X.flat:
+            if isinstance(value, dict | list | set | tuple):
+                float(value)  # raises TypeError, as in scikit-learn, whether the row will be used or not
     return validate_data(
         owner,
         X,
