@@ -437,6 +437,10 @@ class ActiveLearner(CallbackSupportMixin, ClassifierMixin, MetaEstimatorMixin, B
         inner = get_tags(self.estimator)
         tags.input_tags.sparse = inner.input_tags.sparse
         tags.input_tags.allow_nan = inner.input_tags.allow_nan
+        own = getattr(self.strategy, "_model", None)  # a strategy with a model of its own shows it X as well
+        if own is not None:
+            tags.input_tags.sparse &= get_tags(own).input_tags.sparse
+            tags.input_tags.allow_nan &= get_tags(own).input_tags.allow_nan
         if inner.classifier_tags is not None:
             tags.classifier_tags.multi_class = inner.classifier_tags.multi_class
             tags.classifier_tags.poor_score = inner.classifier_tags.poor_score
