@@ -104,7 +104,7 @@ def _learners(args, data):
             chosen,
             n_initial=args.n_initial,
             batch_size=args.batch_size,
-            n_rounds=args.rounds if args.rounds is not None or args.max_labels else 8,
+            n_rounds=args.rounds if args.rounds is not None or args.max_labels else 10,
             max_labels=args.max_labels,
         )
     models = {model_name: model(model_name, data.X.shape[1:], args.epochs) for *_, model_name in pairs}
