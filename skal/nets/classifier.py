@@ -55,10 +55,10 @@ class NetClassifier(SkorchNet):
         Its parameters are ``optimizer__<name>``.
     lr : float, default=0.003
         Learning rate.
-    max_epochs : int >= 0, default=30
+    max_epochs : int >= 0, default=50
         Passes over the data in each call of `fit` or `partial_fit`.
     batch_size : int >= 1 or -1, default=64
-        Rows in a step of training; -1 for all. The last batch may have fewer, or one more. Prediction takes
+        Rows in a step of training; -1 for all. Batches are of nearly equal size. Prediction takes
         ``iterator_valid__batch_size``, 64 on a CPU if it is not set.
     train_split : callable or None, default=None
         Sets rows apart for ``valid_loss`` and ``valid_acc``, such as ``skorch.dataset.ValidSplit(5)``.
@@ -135,7 +135,7 @@ class NetClassifier(SkorchNet):
         criterion=torch.nn.CrossEntropyLoss,
         optimizer=torch.optim.Adam,
         lr=0.003,
-        max_epochs=30,
+        max_epochs=50,
         batch_size=64,
         iterator_train=DataLoader,
         iterator_valid=DataLoader,

@@ -12,13 +12,23 @@ from skal.nets import NetClassifier
 from skal.nets.batches import Batches, Rows, as_tensor, borders, in_memory, unweighted, weighted
 
 
-@given(st.integers(1, 300), st.integers(1, 70))
-def test_borders_cover_all_rows_once_and_leave_no_single_row(n, size):
-    pairs = borders(n, size)
+@given(st.integers(1, 300), st.integers(1, 70), st.booleans())
+def test_borders_cover_all_rows_once(n, size, even):
+    pairs = borders(n, size, even=even)
     assert [row for start, stop in pairs for row in range(start, stop)] == list(range(n))
-    assert all(stop - start <= size + 1 for start, stop in pairs)
-    if n > 1 and size > 1:
-        assert all(stop - start > 1 for start, stop in pairs)
+    assert all(stop - start <= size + even for start, stop in pairs)
+
+
+@given(st.integers(2, 300), st.integers(2, 70))
+def test_even_batches_have_no_small_rest(n, size):
+    sizes = [stop - start for start, stop in borders(n, size, even=True)]
+    assert max(sizes) - min(sizes) <= 1
+    assert min(sizes) > 1
+
+
+@given(st.integers(1, 300), st.integers(1, 70))
+def test_blocks_of_prediction_start_at_multiples_of_their_size(n, size):
+    assert all(start % size == 0 for start, _ in borders(n, size))
 
 
 @pytest.mark.parametrize("index", [None, np.array([5, 3, 9, 1])])
