@@ -158,6 +158,8 @@ class QueryStrategy(ClassNamePrefixFeaturesOutMixin, TransformerMixin, MetaEstim
                 f"{type(self).__name__} was asked to select n={n} of {n_rows(X)} rows; ask for no more rows "
                 "than there are."
             )
+        if n == 0:  # models refuse to look at no rows
+            return np.empty(0, dtype=np.intp)
         return self._select(X, n, self._rng("select", X))
 
     def transform(self, X):
