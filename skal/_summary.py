@@ -78,7 +78,7 @@ class Summary:
         def of_learner(name):
             mean, interval = areas[name].mean(), mean_interval(areas[name], confidence)
             reached = np.array([[first_reached(*curve, level) for curve in curves[name]] for level in levels])
-            reached = reached.reshape(len(levels), -1)
+            reached = reached.reshape(len(levels), len(curves[name]))
             against = _difference(areas[name] - areas[baseline], confidence, len(curves) - 1)
             if name == baseline:
                 against = np.nan, (np.nan, np.nan), np.nan, "baseline"

@@ -2,6 +2,7 @@
 
 import os
 import zipfile
+import zlib
 from dataclasses import dataclass
 from difflib import get_close_matches
 from io import BytesIO
@@ -84,10 +85,9 @@ def read_npz(path):
     if not path.is_file():
         raise ValueError(f"There is no file {path}.")
     try:
-        with np.load(path, allow_pickle=False) as file:
-            arrays = {name: file[name] for name in file.files}
-    except (zipfile.BadZipFile, EOFError) as error:
-        raise ValueError(f"{path} is no complete .npz file; write it with numpy.savez.") from error
+        arrays = _arrays(path)
+    except (zipfile.BadZipFile, zlib.error, EOFError) as error:
+        raise ValueError(f"{path} is no complete .npz file ({error}); write it with numpy.savez.") from error
     except ValueError as error:
         raise ValueError(
             f"{path} can't be read: {error} skal reads no Python objects, since a file with them can run "
@@ -116,6 +116,17 @@ def scaled(X, scale=None):
         largest = float(np.abs(X).max()) if X.ndim > 2 and X.size else 1.0
         scale = 1.0 if largest <= 1 or (X.dtype == np.uint8 and largest > 127) else largest
     return (X if scale == 1 else (X / scale).astype(np.float32)), scale
+
+
+def _arrays(path):
+    # numpy takes a file that is no archive for a pickle, and leaves it open; both are avoided here.
+    with path.open("rb") as stream:
+        if not zipfile.is_zipfile(stream):
+            raise zipfile.BadZipFile("not an archive")
+        stream.seek(0)
+        with np.load(stream, allow_pickle=False) as file:
+            members = {name: file[name] for name in file.files}
+    return {name: array for name, array in members.items() if isinstance(array, np.ndarray)}
 
 
 def _check_lengths(path, arrays, X, y):
