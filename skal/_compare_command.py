@@ -28,7 +28,7 @@ def run(args, command):
     if args.overwrite:
         (out / "curves.csv").unlink(missing_ok=True)
     data, facts = _prepared(datasets.load(args.data), args.pool_size, args.random_state)
-    learners, described = _learners(args, data)
+    learners, remarks, described = _learners(args, data)
     comparison = compare(
         learners,
         data.X,
@@ -45,8 +45,8 @@ def run(args, command):
         "command": shlex.join(["skal", *command]),
         "finished": f"{datetime.now():%Y-%m-%d %H:%M}, after {time.perf_counter() - started:.0f} s",
     }
-    _write(out, comparison, data, facts)
-    print(f"\n{facts['data']}\n{text_table(comparison.summary())}\n{facts['note']}".rstrip() + "\n")
+    _write(out, comparison, data, remarks, facts)
+    print("\n".join(["", facts["data"], text_table(comparison.summary()), *remarks, ""]))
     for name, what in (("curves.csv", "all rows"), ("curves.png", "curves"), ("report.html", "the report")):
         print(f"{out / name}  ({what})")
     return 0
@@ -88,7 +88,7 @@ def _prepared(data, pool_size, random_state):
 
 
 def _learners(args, data):
-    """The learners by name, and what the report says of them."""
+    """The learners by name, remarks on them, and what else the report says of them."""
     main_model = args.model or ("cnn" if data.X.ndim > 2 else "mlp")
     texts = args.strategy or [*DEFAULT, *([CLASSICAL] if args.model is None else [])]
     pairs = [_pair(text, main_model) for text in texts]
@@ -107,20 +107,20 @@ def _learners(args, data):
             n_rounds=args.rounds if args.rounds is not None or args.max_labels else 10,
             max_labels=args.max_labels,
         )
+    remarks = [
+        f"{name} has another model than Random: its difference is that of model and strategy together."
+        for name, _, model_name in pairs
+        if model_name != main_model
+    ]
     models = {model_name: model(model_name, data.X.shape[1:], args.epochs) for *_, model_name in pairs}
     described = {
         "protocol": f"{args.n_initial} random rows to start with, then {args.batch_size} a round; "
         f"{args.seeds} seeds from {args.random_state}, paired: the same split, first rows and initial "
         "weights for all; row numbers count within the pool named above",
         "strategies": "\n".join(repr(chosen) for _, chosen, _ in pairs),
-        "note": " ".join(
-            f"{name} has another model than Random: its difference is that of model and strategy together."
-            for name, _, model_name in pairs
-            if model_name != main_model
-        ),
         "models": "\n".join(f"{name}: {' '.join(repr(made).split())}" for name, made in models.items()),
     }
-    return learners, described
+    return learners, remarks, described
 
 
 def _pair(text, main_model):
@@ -132,8 +132,9 @@ def _pair(text, main_model):
     return (name if of_model == main_model else f"{name} @ {of_model}"), chosen, of_model
 
 
-def _write(out, comparison, data, facts):
+def _write(out, comparison, data, remarks, facts):
     display = LearningCurveDisplay.from_comparison(comparison).plot()
     display.ax_.set_title(f"{facts['data']}\n{comparison.n_seeds} seeds", loc="left", fontsize="small")
     write_atomically(out / "curves.png", save_png(display.figure_))
-    comparison.to_html(out / "report.html", data.X if can_draw(data.X.shape[1:]) else None, facts)
+    X = data.X if can_draw(data.X.shape[1:]) else None
+    comparison.to_html(out / "report.html", X, about=facts["data"], remarks=remarks, facts=facts)

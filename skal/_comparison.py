@@ -131,7 +131,7 @@ class Comparison:
 
         return LearningCurveDisplay.from_comparison(self).plot(ax)
 
-    def to_html(self, path, X=None, facts=None):
+    def to_html(self, path, X=None, *, about="", remarks=(), facts=None):
         """Write a report of one self-contained page.
 
         Parameters
@@ -139,9 +139,13 @@ class Comparison:
         path : str or Path
         X : array-like of shape (n_rows, ...) or None, default=None
             The X that was compared on, if it holds images: those asked for first are shown.
+        about : str, default=""
+            What was compared on, in a line.
+        remarks : sequence of str, default=()
+            What a reader should know besides, in sentences.
         facts : dict of str to str or None, default=None
-            What else the report should say of how the comparison was run.
+            How the comparison was run.
         """
         from skal.report import write_html
 
-        write_html(path, self, X, facts or {})
+        write_html(path, self, X, about=about, remarks=remarks, facts=facts)

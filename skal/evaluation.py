@@ -1,5 +1,6 @@
 """Comparison of learners: paired runs over seeds, and statistics that claim no more than they show."""
 
+import pickle
 import sys
 from pathlib import Path
 
@@ -99,7 +100,7 @@ def compare(
     seed = draw_seed(random_state)
     data = X, y, X_test, y_test
     settings = _settings(learners, data, scoring, test_size, seed, digest=path is not None)
-    done = {} if path is None or not Path(path).exists() else _done(path, settings)
+    done = {} if path is None else _done(Path(path), settings)
     todo = [(name, i) for i in range(n_seeds) for name in learners if (name, i) not in done]
     running = joblib.Parallel(n_jobs=n_jobs, return_as="generator")(
         joblib.delayed(_run)(learners[name], data, derive(seed, i), test_size, scoring) for name, i in todo
@@ -135,13 +136,19 @@ def _run(learner, data, seed, test_size, scoring):
             (
                 stage["round"],
                 stage["n_labeled"],
-                score(model, X_test, y_test),
+                _finite(score(model, X_test, y_test), learner, scoring),
                 stage["fit_seconds"],
                 stage["select_seconds"],
                 tuple(pool_rows[stage["rows"]].tolist()),
             )
             for stage, model in zip(learner.history_, learner.stages(), strict=True)
         ]
+
+
+def _finite(score, learner, scoring):
+    if not np.isfinite(score):
+        raise ValueError(f"{scoring} of {learner!r} is {score}; a comparison needs finite scores.")
+    return score
 
 
 def _split(X, y, X_test, y_test, test_size, seed):
@@ -160,13 +167,23 @@ def _settings(learners, data, scoring, test_size, seed, digest):
         return dict.fromkeys(learners, name)
     protocol = joblib.hash((name, test_size if data[2] is None else None, seed))[:8]
     of_data = joblib.hash(data)[:8]
-    return {
-        learner: f"{name} {of_data} {joblib.hash(learners[learner])[:8]} {protocol}" for learner in learners
-    }
+    return {learner: f"{name} {of_data} {_digest(learners[learner])} {protocol}" for learner in learners}
+
+
+def _digest(learner):
+    try:
+        return joblib.hash(learner)[:8]
+    except (pickle.PicklingError, AttributeError) as error:
+        raise ValueError(
+            f"With path=, a learner must be picklable, to be told from others: {error}. Give a lambda or a local "
+            "function a name in a module."
+        ) from error
 
 
 def _done(path, settings):
     """The runs in a file, refused if they are of another kind; -> dict of (learner, seed) to stages."""
+    if not path.exists():
+        write_stages(path, [])  # a path that can't be written is found before the work
     done = {}
     for stage in read_stages(path):
         wanted = settings.get(stage.learner, next(iter(settings.values())))

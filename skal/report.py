@@ -38,7 +38,7 @@ def text_table(summary):
 
 def notes(summary):
     """What a reader has to know about the numbers; -> list of sentences."""
-    percent = f"{100 * summary.confidence:g} %"
+    percent = _percent(summary)
     said = [
         f"area: mean {_name(summary)} over the curve from {_range(summary)} labels, with the {percent} "
         "interval of the mean."
@@ -66,22 +66,21 @@ def notes(summary):
     return said
 
 
-def write_html(path, comparison, X, facts):
+def write_html(path, comparison, X=None, *, about="", remarks=(), facts=None):
     """Write the report of a comparison; see `Comparison.to_html`."""
     summary = comparison.summary()
     page = _PAGE.substitute(
         title=escape(f"skal compare: {', '.join(comparison.learners)}"),
-        headline=escape(_headline(summary)),
+        headline="<br>".join(escape(line) for line in (about, _headline(summary)) if line),
         verdicts=_html_verdicts(summary),
         curves=_html_picture(_curve_png(comparison), f"Learning curves of {', '.join(comparison.learners)}"),
         tables=_html_table(_curve_cells(summary))
         + (_html_table(_difference_cells(summary)) if len(summary.learners) > 1 else ""),
-        notes="".join(f"<li>{escape(note)}</li>" for note in notes(summary)),
+        notes="".join(f"<li>{escape(note)}</li>" for note in (*notes(summary), *remarks)),
         images="" if X is None else _html_images(comparison, X),
         facts="".join(
             f"<dt>{escape(name)}</dt><dd>{escape(value)}</dd>"
-            for name, value in (facts | _timing(comparison) | _versions()).items()
-            if value
+            for name, value in ((facts or {}) | _timing(comparison) | _versions()).items()
         ),
     )
     write_atomically(path, page)
@@ -98,7 +97,9 @@ def _headline(summary):
 
 
 def _curve_cells(summary):
-    head = ["learner", "area", "interval", *(f"labels to {_number(level)}" for level in summary.levels)]
+    digits = max((len(f"{level:g}".partition(".")[2]) for level in summary.levels), default=0)
+    levels = [f"labels to {level:.{digits}f}" for level in summary.levels]
+    head = ["learner", "area", f"{_percent(summary)} interval", *levels]
     return [head] + [
         [
             learner.name,
@@ -114,7 +115,13 @@ def _curve_cells(summary):
 
 
 def _difference_cells(summary):
-    head = ["learner", f"area minus {summary.baseline}'s", "interval", "detectable", "verdict"]
+    head = [
+        "learner",
+        f"area minus {summary.baseline}'s",
+        f"{_percent(summary)} interval",
+        "detectable",
+        "verdict",
+    ]
     return [head] + [
         [
             learner.name,
@@ -133,13 +140,17 @@ def _interval(interval, form):
     return f"[{low:{form}}, {high:{form}}]" if np.isfinite(low) else "-"
 
 
+def _with_interval(value, interval):
+    return f"{value:+.3f} {_interval(interval, '+.3f')}".removesuffix(" -")
+
+
 def _labels(summary, labels, n_reached):
     text = f"{labels:g}" if np.isfinite(labels) else "-"
     return text if n_reached == summary.n_seeds else f"{text} ({n_reached}/{summary.n_seeds})"
 
 
-def _number(value):
-    return f"{value:g}"
+def _percent(summary):
+    return f"{100 * summary.confidence:g} %"
 
 
 def _name(summary):
@@ -192,7 +203,7 @@ def _html_verdicts(summary):
     return "".join(
         f"<li><b>{escape(learner.name)}</b> against {escape(summary.baseline)}: "
         f'<span class="{learner.verdict.split()[0].strip(",")}">{escape(learner.verdict)}</span>'
-        f" ({learner.difference:+.3f} {escape(_interval(learner.difference_interval, '+.3f'))})</li>"
+        f" ({escape(_with_interval(learner.difference, learner.difference_interval))})</li>"
         for learner in summary.learners
         if learner.name != summary.baseline
     )

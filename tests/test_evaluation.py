@@ -4,6 +4,8 @@ import numpy as np
 import pytest
 from sklearn.datasets import load_digits
 from sklearn.naive_bayes import GaussianNB
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import FunctionTransformer
 
 from skal import ActiveLearner, compare
 from skal.strategies import Entropy, Margin, Random
@@ -169,3 +171,22 @@ def test_progress_is_shown_when_asked_for(capsys):
     assert capsys.readouterr().err == ""
     compare(learners(), X, y, n_seeds=1, progress=True)
     assert "3/3" in capsys.readouterr().err
+
+
+def test_a_path_that_cant_be_written_is_found_before_the_work(tmp_path):
+    def accuracy(model, X, y):
+        raise AssertionError("the work has begun")
+
+    with pytest.raises(FileNotFoundError):
+        compare(learners(), X, y, n_seeds=1, scoring=accuracy, path=tmp_path / "missing" / "runs.csv")
+
+
+def test_scores_that_are_not_finite_are_refused():
+    with pytest.raises(ValueError, match="finite"):
+        compare(learners(), X, y, n_seeds=1, scoring=lambda model, X, y: np.nan)
+
+
+def test_a_learner_that_cant_be_told_from_others_is_refused(tmp_path):
+    flat = make_pipeline(FunctionTransformer(lambda X: X), GaussianNB())
+    with pytest.raises(ValueError, match="a name in a module"):
+        compare([ActiveLearner(flat)], X, y, n_seeds=1, path=tmp_path / "runs.csv")
