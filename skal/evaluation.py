@@ -175,8 +175,8 @@ def _digest(learner):
         return joblib.hash(learner)[:8]
     except (pickle.PicklingError, AttributeError) as error:
         raise ValueError(
-            f"With path=, a learner must be picklable, to be told from others: {error}. Give a lambda or a local "
-            "function a name in a module."
+            f"With path=, a learner must be picklable, to be told from others: {error}. Give a lambda or a "
+            "local function a name in a module."
         ) from error
 
 
