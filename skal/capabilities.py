@@ -25,6 +25,9 @@ __all__ = [
     "supports",
 ]
 
+# Half precision and calibrated models are off by less; logits by more.
+_TOLERANCE = 1e-2
+
 # What stands around a model and passes rows to it as they are.
 _TRANSPARENT = (BaseSearchCV, FrozenEstimator)
 
@@ -53,13 +56,15 @@ def require(owner, model, capabilities=()):
     Raises
     ------
     TypeError
-        If the model is missing, is a bare torch module or a regressor, or lacks a capability.
+        If the model is missing, is no estimator, a bare torch module or a regressor, or lacks a capability.
     """
     if _is_torch_module(model):
         raise TypeError(
             f"{_name(owner)} got the bare torch module {_name(model)}; pass NetClassifier(module) instead, "
             "which trains it as a scikit-learn classifier."
         )
+    if model is not None and (isinstance(model, type) or not hasattr(model, "fit")):
+        raise TypeError(f"{_name(owner)} needs an estimator with fit, as an object, and got {model!r}.")
     if model is not None and is_regressor(model):
         raise TypeError(f"{_name(owner)} works with classifiers only, and {model!r} is a regressor.")
     for capability in capabilities:
@@ -80,19 +85,26 @@ def predict_proba(model, X):
     Raises
     ------
     ValueError
-        If the model answers with another shape, or with numbers that are not finite.
+        If the model answers with another shape, with numbers that are not finite, or that are no
+        probabilities.
     """
     proba = np.asarray(model.predict_proba(X))
     rows = n_rows(X)
-    if proba.ndim < 2 or len(proba) != rows:
+    n_classes = len(getattr(model, "classes_", ()))
+    if proba.ndim < 2 or len(proba) != rows or proba.shape[-1] < n_classes:
         raise ValueError(
             f"{_name(model)}.predict_proba returned an array of shape {proba.shape} for {rows} rows; "
-            f"expected ({rows}, n_classes)."
+            f"expected ({rows}, {n_classes or 'n_classes'})."
         )
     if not np.isfinite(proba).all():
         raise ValueError(
             f"{_name(model)}.predict_proba returned probabilities that are not finite (NaN or infinity); the "
             "model may have diverged: lower its learning rate, or scale its input."
+        )
+    if (proba < -_TOLERANCE).any() or (np.abs(proba.sum(axis=-1) - 1) > _TOLERANCE).any():
+        raise ValueError(
+            f"{_name(model)}.predict_proba returned no probabilities: these are not negative, and sum to 1 "
+            "in each row. Logits need a softmax."
         )
     return proba
 

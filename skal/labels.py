@@ -8,7 +8,7 @@ no mark.
 import numpy as np
 from sklearn.utils.validation import column_or_1d
 
-__all__ = ["hide", "known", "read"]
+__all__ = ["hide", "known", "read", "vocabulary"]
 
 
 def known(y, unlabeled="auto", classes=None):
@@ -42,7 +42,7 @@ def known(y, unlabeled="auto", classes=None):
     >>> known([-1, 1, 1], unlabeled=-1)
     array([False,  True,  True])
     """
-    y = np.asarray(y)
+    y = _as_array(y)
     is_auto = isinstance(unlabeled, str) and unlabeled == "auto"
     if y.dtype.kind in "US":
         _refuse_marks_turned_into_strings(y, unlabeled)
@@ -87,7 +87,7 @@ def read(y, unlabeled="auto", classes=None):
     >>> y[is_known]
     array([1, 0])
     """
-    y = np.asarray(y)
+    y = _as_array(y)
     if y.ndim > 2:  # a mask per row, whose gaps are pixels
         return y, np.ones(len(y), dtype=bool)
     y = column_or_1d(y, warn=True)
@@ -99,6 +99,30 @@ def read(y, unlabeled="auto", classes=None):
             numbers[is_known] = values
             return numbers, is_known
     return y, is_known
+
+
+def vocabulary(y):
+    """The distinct labels, sorted; (n,) -> (n_classes,).
+
+    Raises
+    ------
+    ValueError
+        If they are of kinds that can't be sorted among each other, such as strings and integers.
+
+    Examples
+    --------
+    >>> vocabulary(["dog", "cat", "dog"]).tolist()
+    ['cat', 'dog']
+    """
+    y = np.asarray(y)
+    try:
+        return np.unique(y)
+    except TypeError as error:
+        kinds = sorted({type(label).__name__ for label in y.astype(object).tolist()})
+        raise ValueError(
+            f"y has labels of the types {', '.join(kinds)}, which can't be sorted; make them all of one "
+            "type, and mark rows without a label as skal.labels says."
+        ) from error
 
 
 def hide(y, is_known):
@@ -147,6 +171,13 @@ def _is_label(entry):
         return entry is not None and bool(entry == entry)  # NaN differs from itself
     except TypeError:  # pandas.NA does not say
         return False
+
+
+def _as_array(y):
+    # numpy would write the -1 or None of a list of strings as a string.
+    if isinstance(y, list | tuple) and 0 < sum(isinstance(label, str) for label in y) < len(y):
+        return np.array(y, dtype=object)
+    return np.asarray(y)
 
 
 def _equals(y, value):

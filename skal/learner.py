@@ -45,6 +45,10 @@ def _model_has(method):
     return check
 
 
+def _is(value, default):
+    return value is None if default is None else isinstance(value, str) and value == default
+
+
 class ActiveLearner(CallbackSupportMixin, ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
     """A classifier that learns from as few labels as it can: a pool loop around a model.
 
@@ -63,7 +67,7 @@ class ActiveLearner(CallbackSupportMixin, ClassifierMixin, MetaEstimatorMixin, B
         the learner's model, which is then fitted once a round.
     initial : "random", "stratified", array of rows or QueryStrategy, default="random"
         The first rows. "stratified" keeps the shares of the classes, with a row of each class first; it
-        is the only setting that looks at labels, of the rows it picks. Rows are positions in X (then
+        is the only setting that looks at labels before their rows are chosen. Rows are positions in X (then
         `n_initial` does not count). A strategy must need no labels.
     n_initial : int, default=20
         How many rows to start with. Where the model refuses them for being of one class, random rows
@@ -98,7 +102,8 @@ class ActiveLearner(CallbackSupportMixin, ClassifierMixin, MetaEstimatorMixin, B
     labeled_iter_ : ndarray of int of shape (n_rows,)
         The round in which each row got its label, -1 = never.
     history_ : list of dict
-        Per round: ``round``, ``n_labeled``, ``rows`` (new in this round, best first), ``fit_seconds``,
+        Per round: ``round``, ``n_labeled``, ``rows`` (new in this round, best first; ascending in round
+        0), ``fit_seconds``,
         ``select_seconds``.
     models_ : list of classifiers
         The model of each round, if `keep_models`.
@@ -189,12 +194,13 @@ class ActiveLearner(CallbackSupportMixin, ClassifierMixin, MetaEstimatorMixin, B
         """
         strategy = self._check_parameters()
         X, y, is_known = self._check_data(X, y)
+        classes = labels.vocabulary(y[is_known])
         seed = draw_seed(self.random_state)
         pool = Pool(X, may_query=is_known, dtype=y.dtype)
         first = self._first_rows(X, y, is_known, derive(seed, "initial"))
         pool.label(first, y[first], number=0)
         running = loop.rounds(
-            self._model_for(y[is_known]),
+            self._model_for(classes),
             strategy,
             pool,
             lambda rows: y[rows],
@@ -204,8 +210,8 @@ class ActiveLearner(CallbackSupportMixin, ClassifierMixin, MetaEstimatorMixin, B
             fit_params=self._routed(fit_params),
             random_state=seed,
         )
-        self._record(running, pool, np.unique(y[is_known]))
-        self.strategy_ = loop.bind(strategy, self.estimator_, pool, derive(seed, "query"))
+        self._record(running, pool, classes)
+        self.strategy_ = loop.bind(strategy, self.estimator_, pool, draw_seed(seed), len(self.history_))
         self.labeled_iter_ = pool.labeled_iter
         self._pool_mark = pool.labeled, joblib.hash(pool.take(pool.labeled))
         return self
@@ -365,12 +371,23 @@ class ActiveLearner(CallbackSupportMixin, ClassifierMixin, MetaEstimatorMixin, B
             return np.flatnonzero(is_known)
         return initial_rows(self.initial, X, y, is_known, self.n_initial, self.max_labels, seed)
 
-    def _model_for(self, known_labels):
-        """The model, told the vocabulary if it can be: then its outputs stay when a class turns up late."""
-        name = capabilities.final_parameter(self.estimator, "classes")
-        if name is None or self.estimator.get_params()[name] is not None:
-            return self.estimator
-        return clone(self.estimator).set_params(**{name: np.unique(known_labels).tolist()})
+    def _model_for(self, classes):
+        """The model, told what the loop knows better, where it can be told and its user left it open.
+
+        The vocabulary: then its outputs stay when a class turns up late. The mark that the loop hides
+        labels with: then it need not guess from the labels revealed so far.
+        """
+        told = {"classes": (None, classes.tolist())}
+        if capabilities.is_semi_supervised(self.estimator):
+            told["unlabeled"] = ("auto", -1)
+        params = self.estimator.get_params()
+        names = {name: capabilities.final_parameter(self.estimator, name) for name in told}
+        open_params = {
+            names[name]: value
+            for name, (default, value) in told.items()
+            if names[name] is not None and _is(params[names[name]], default)
+        }
+        return clone(self.estimator).set_params(**open_params) if open_params else self.estimator
 
     def _routed(self, fit_params):
         if not routing_enabled():

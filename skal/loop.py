@@ -70,7 +70,7 @@ def rounds(
     warm_start : bool, default=False
         Start each fit from a copy of the last model, for models that continue an optimisation.
     fit_params : dict or None, default=None
-        For `fit` of the model and the strategy; values per row are sliced to the rows in use.
+        For `fit` of the model; values per row are sliced to the rows in use.
     random_state : int, RandomState or None, default=None
         Seeds model and strategy in each round, where they have no seed of their own. Round r is the
         same however many rounds follow.
@@ -108,23 +108,19 @@ def rounds(
         if n <= 0:
             return
         started = perf_counter()
-        chosen_by, rows = _choose(strategy, model, pool, n, derive(seed, number, "strategy"))
+        chosen_by = bind(strategy, model, pool, seed, number)
+        candidates = pool.candidates
+        rows = candidates[chosen_by.select(pool.take(candidates), n)]
         select_seconds = perf_counter() - started
         pool.label(rows, oracle(rows), number)
         started = perf_counter()
         model = train(number, rows, model)
 
 
-def bind(strategy, model, pool, seed):
-    """A strategy fitted on what the pool has labelled, with the model to ask."""
-    bound = seed_open_states(with_estimator(strategy, model), seed)
+def bind(strategy, model, pool, seed, number):
+    """The strategy that chooses the rows of a round, fitted on what the pool has labelled before it."""
+    bound = seed_open_states(with_estimator(strategy, model), derive(seed, number, "strategy"))
     return bound._fit_rows(pool.take(pool.labeled), pool.y[pool.labeled], {}, may_have_gaps=False)
-
-
-def _choose(strategy, model, pool, n, seed):
-    bound = bind(strategy, model, pool, seed)
-    candidates = pool.candidates
-    return bound, candidates[bound.select(pool.take(candidates), n)]
 
 
 def _train(estimator, pool, seed, number, rows, previous, *, warm_start, fit_params):

@@ -9,11 +9,12 @@ from skorch.dataset import Dataset
 from torch.utils.data import DataLoader
 
 from skal._compat import Interval, StrOptions, fit_routing
+from skal.labels import vocabulary
 from skal.nets._net import SkorchNet
 from skal.nets.batches import root, unweighted
 from skal.nets.intake import check_rows, is_foreign, training_set, with_codes
 from skal.nets.modules import built, default_module
-from skal.nets.targets import as_distribution, check_width, per_row, vocabulary
+from skal.nets.targets import as_distribution, check_width, per_row
 
 
 class NetClassifier(SkorchNet):

@@ -11,9 +11,10 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_array, check_consistent_length, column_or_1d, validate_data
 from skorch.utils import data_from_dataset, is_dataset, is_skorch_dataset
 
+from skal.labels import vocabulary
 from skal.nets.batches import Labelled, Rows, weighted
 from skal.nets.seeding import isolated
-from skal.nets.targets import encode, row_weights, vocabulary
+from skal.nets.targets import encode, row_weights
 
 
 def is_foreign(X):

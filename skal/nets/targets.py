@@ -9,18 +9,6 @@ from sklearn.utils.class_weight import compute_sample_weight
 from skal._compat import check_sample_weight
 
 
-def vocabulary(labels):
-    """The distinct labels, sorted: what ``classes_`` is."""
-    try:
-        return np.unique(np.asarray(labels))
-    except TypeError as error:
-        kinds = sorted({type(label).__name__ for label in np.asarray(labels, dtype=object)})
-        raise ValueError(
-            f"labels of the types {', '.join(kinds)} are mixed and can't be sorted: make them all of one "
-            "type, and leave rows without a label out"
-        ) from error
-
-
 def encode(y, classes):
     """Position of each label in `classes`; (n,) -> (n,) int64. A label not in it is refused."""
     labels, place = np.unique(y, return_inverse=True)

@@ -1,5 +1,7 @@
 """The base of every query strategy: the public methods, written once."""
 
+from numbers import Integral
+
 import numpy as np
 from sklearn.base import (
     BaseEstimator,
@@ -149,10 +151,14 @@ class QueryStrategy(ClassNamePrefixFeaturesOutMixin, TransformerMixin, MetaEstim
 
         Raises
         ------
+        TypeError
+            If n is not an integer.
         ValueError
             If n is larger than the number of rows, or a score is not finite.
         """
         X = self._check_queried(X)
+        if not isinstance(n, Integral):
+            raise TypeError(f"{type(self).__name__} was asked to select n={n!r} rows; n must be an integer.")
         if not 0 <= n <= n_rows(X):
             raise ValueError(
                 f"{type(self).__name__} was asked to select n={n} of {n_rows(X)} rows; ask for no more rows "

@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 
-from skal.nets.targets import as_distribution, encode, per_row, row_weights, vocabulary
+from skal.labels import vocabulary
+from skal.nets.targets import as_distribution, encode, per_row, row_weights
 
 labels = st.one_of(*(st.lists(kind, min_size=1, max_size=20) for kind in (st.integers(-9, 9), st.text("ab"))))
 
