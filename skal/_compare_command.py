@@ -117,7 +117,9 @@ def _learners(args, data):
         "protocol": f"{args.n_initial} random rows to start with, then {args.batch_size} a round; "
         f"{args.seeds} seeds from {args.random_state}, paired: the same split, first rows and initial "
         "weights for all; row numbers count within the pool named above",
-        "strategies": "\n".join(repr(chosen) for _, chosen, _ in pairs),
+        "strategies": "\n".join(
+            f"{name}: {' '.join(repr(chosen).split())} on {model_name}" for name, chosen, model_name in pairs
+        ),
         "models": "\n".join(f"{name}: {' '.join(repr(made).split())}" for name, made in models.items()),
     }
     return learners, remarks, described

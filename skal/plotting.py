@@ -95,10 +95,6 @@ class LearningCurveDisplay:
         Parameters
         ----------
         ax : matplotlib Axes or None, default=None
-
-        Returns
-        -------
-        self
         """
         ax = _new_axes(7.2, 4.5) if ax is None else ax
         has_band = [self._draw(ax, number, name) for number, name in enumerate(self.curves)]
@@ -235,10 +231,6 @@ class BatchDisplay:
         ax : matplotlib Axes or None, default=None
         n_columns : int, default=10
             Images in a line.
-
-        Returns
-        -------
-        self
         """
         n, height, width = self.images.shape[:3]
         n_columns = max(1, min(n_columns, n))

@@ -16,14 +16,8 @@ def _pins(name):
 
 def _lower_bounds():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    requirements = project["dependencies"] + [
-        "pandas" + r[6:] for r in _tests(project) if r.startswith("pandas")
-    ]
-    return dict(requirement.split(">=") for requirement in requirements)
-
-
-def _tests(project):
-    return project["optional-dependencies"]["test"]
+    tests = [r for r in project["optional-dependencies"]["test"] if r.startswith(("pandas", "pytest>"))]
+    return dict(requirement.split(">=") for requirement in project["dependencies"] + tests)
 
 
 def _version(text):
