@@ -7,7 +7,7 @@ RUN := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 MPLBACKEND=Agg
 .PHONY: demo test test-oldest lint format docs clean
 
 demo: .venv/ready  ## compare strategies on digits; writes demo/
-	$(RUN) $(BIN)/skal compare --out demo
+	$(RUN) $(BIN)/skal compare --out demo --overwrite
 
 test: .venv/ready  ## all tests, doctests included
 	$(RUN) $(BIN)/python -m pytest -n auto -q

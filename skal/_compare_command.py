@@ -12,7 +12,7 @@ from skal import ActiveLearner, LearningCurveDisplay, compare, datasets
 from skal._names import model, strategy
 from skal._runs import write_atomically
 from skal._seeds import derive
-from skal.plotting import can_draw, save_png
+from skal.plotting import can_draw, png
 from skal.report import text_table
 
 __all__ = ["run"]
@@ -104,7 +104,7 @@ def _learners(args, data):
             chosen,
             n_initial=args.n_initial,
             batch_size=args.batch_size,
-            n_rounds=args.rounds if args.rounds is not None or args.max_labels else 10,
+            n_rounds=args.rounds if args.rounds is not None or args.max_labels else 8,
             max_labels=args.max_labels,
         )
     remarks = [
@@ -135,8 +135,8 @@ def _pair(text, main_model):
 
 
 def _write(out, comparison, data, remarks, facts):
-    display = LearningCurveDisplay.from_comparison(comparison).plot()
-    display.ax_.set_title(f"{facts['data']}\n{comparison.n_seeds} seeds", loc="left", fontsize="small")
-    write_atomically(out / "curves.png", save_png(display.figure_))
+    display = LearningCurveDisplay.from_comparison(comparison)
+    title = f"{facts['data']}\n{comparison.n_seeds} seeds"
+    write_atomically(out / "curves.png", png(display, title=title))
     X = data.X if can_draw(data.X.shape[1:]) else None
     comparison.to_html(out / "report.html", X, about=facts["data"], remarks=remarks, facts=facts)

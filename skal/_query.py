@@ -12,7 +12,7 @@ from skal._names import model, strategy
 from skal._runs import write_atomically
 from skal._seeds import derive, seed_open_states
 from skal.datasets import read_npz, scaled
-from skal.plotting import can_draw, save_png
+from skal.plotting import can_draw, png
 from skal.strategies import Random
 
 __all__ = ["run"]
@@ -108,7 +108,7 @@ def _write(file, rows, how, X, pool_path):
     if can_draw(X.shape[1:]):
         # Drawn before the labels are touched: if this fails, nothing has been asked.
         sheet = pool_path.with_suffix(".sheet.png")
-        write_atomically(sheet, save_png(BatchDisplay.from_images(X, rows).plot().figure_, dpi=120))
+        write_atomically(sheet, png(BatchDisplay.from_images(X, rows), dpi=120))
     file.append(rows.tolist())
     print(f"{len(rows)} rows asked for by {how}")
     print(f"{file.path}  (fill in the column 'label', then call again)")

@@ -116,9 +116,7 @@ def _add_compare(commands):
         help="random rows to start with (default 20)",
     )
     add("--batch-size", type=_positive, default=10, metavar="N", help="rows per round (default 10)")
-    add(
-        "--rounds", type=_positive, metavar="N", help="queries (default 10, or as many as --max-labels takes)"
-    )
+    add("--rounds", type=_positive, metavar="N", help="queries (default 8, or as many as --max-labels takes)")
     add("--max-labels", type=_positive, metavar="N", help="stop at this number of labels")
     add("--pool-size", type=_positive, metavar="N", help="cut the pool to a fixed random part")
     add("--jobs", type=_positive, metavar="N", help="runs at a time (default: all cores); changes no number")

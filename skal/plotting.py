@@ -90,13 +90,13 @@ class LearningCurveDisplay:
         return cls({name: (n_labels, scores, None, None)}, score_name="accuracy")
 
     def plot(self, ax=None):
-        """Draw into `ax`, or into a figure of its own; -> self.
+        """Draw into `ax`, or into a new figure of pyplot's; -> self.
 
         Parameters
         ----------
         ax : matplotlib Axes or None, default=None
         """
-        ax = _new_axes(7.2, 4.5) if ax is None else ax
+        ax = _new_axes(*self._size()) if ax is None else ax
         has_band = [self._draw(ax, number, name) for number, name in enumerate(self.curves)]
         ax.set_xlabel("labels")
         ax.set_ylabel(self.score_name.replace("_", " "))
@@ -107,6 +107,9 @@ class LearningCurveDisplay:
         self._legend(ax, band)
         self.ax_, self.figure_ = ax, ax.figure
         return self
+
+    def _size(self):
+        return 7.2, 4.5
 
     def _draw(self, ax, number, name):
         n_labels, mean, low, high = self.curves[name]
@@ -224,7 +227,7 @@ class BatchDisplay:
         return cls.from_images(X, rows, titles, image_shape=image_shape)
 
     def plot(self, ax=None, *, n_columns=10):
-        """Draw into `ax`, or into a figure of its own; -> self.
+        """Draw into `ax`, or into a new figure of pyplot's; -> self.
 
         Parameters
         ----------
@@ -233,11 +236,9 @@ class BatchDisplay:
             Images in a line.
         """
         n, height, width = self.images.shape[:3]
-        n_columns = max(1, min(n_columns, n))
-        n_lines = max(1, ceil(n / n_columns))
+        n_columns, n_lines = self._lines(n_columns)
         has_titles = bool(self.titles)
-        if ax is None:
-            ax = _new_axes(0.8 * n_columns, (1.06 if has_titles else 0.8) * n_lines * height / width)
+        ax = _new_axes(*self._size(n_columns)) if ax is None else ax
         # Room between images, in shares of an image: across, and downwards for the titles.
         step = np.array([width * 1.12, height * (1.42 if has_titles else 1.12)])
         grey = {"cmap": "gray", "vmin": self.images.min(), "vmax": self.images.max()} if n else {}
@@ -253,23 +254,36 @@ class BatchDisplay:
         self.ax_, self.figure_ = ax, ax.figure
         return self
 
+    def _lines(self, n_columns):
+        """Images in a line, and lines."""
+        n_columns = max(1, min(n_columns, len(self.images)))
+        return n_columns, max(1, ceil(len(self.images) / n_columns))
 
-def save_png(figure, dpi=150):
-    """A figure as the bytes of a PNG, whatever backend the user has."""
+    def _size(self, n_columns=10):
+        n_columns, n_lines = self._lines(n_columns)
+        height, width = self.images.shape[1:3]
+        return 0.8 * n_columns, (1.06 if self.titles else 0.8) * n_lines * height / width
+
+
+def png(display, *, title=None, dpi=150):
+    """A display as the bytes of a PNG, drawn outside pyplot: no window, and no figure that stays open."""
     from io import BytesIO
 
     from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
 
-    content = BytesIO()
+    figure, content = Figure(figsize=display._size(), layout="constrained"), BytesIO()
+    display.plot(ax=figure.subplots())
+    if title is not None:
+        display.ax_.set_title(title, loc="left", fontsize="small")
     FigureCanvasAgg(figure).print_figure(content, format="png", dpi=dpi)
     return content.getvalue()
 
 
 def _new_axes(width, height):
-    from matplotlib.figure import Figure
+    import matplotlib.pyplot as plt
 
-    # Not pyplot's: no global state, no window, and no figure that stays open.
-    return Figure(figsize=(width, height), layout="constrained").subplots()
+    return plt.subplots(figsize=(width, height), layout="constrained")[1]
 
 
 def can_draw(row_shape):

@@ -210,15 +210,17 @@ def _html_verdicts(summary):
 
 
 def _html_images(comparison, X):
-    from skal.plotting import BatchDisplay, save_png
+    from skal.plotting import BatchDisplay, png
 
     parts = []
     for name in comparison.learners:
         rows = comparison.first_queried(name)
         if len(rows) == 0:
             continue
-        png = save_png(BatchDisplay.from_images(X, rows).plot().figure_, dpi=110)
-        parts.append(f"<h3>{escape(name)}</h3>" + _html_picture(png, f"Images that {name} asked for first"))
+        picture = png(BatchDisplay.from_images(X, rows), dpi=110)
+        parts.append(
+            f"<h3>{escape(name)}</h3>" + _html_picture(picture, f"Images that {name} asked for first")
+        )
     said = (
         "In the order in which they were asked for with the first seed, after the first random rows, which "
         "are the same for all learners. Numbers are row numbers."
@@ -226,14 +228,14 @@ def _html_images(comparison, X):
     return f"<h2>Images asked for first</h2><p>{said}</p>{''.join(parts)}"
 
 
-def _html_picture(png, alt):
-    return f'<img alt="{escape(alt)}" src="data:image/png;base64,{base64.b64encode(png).decode()}">'
+def _html_picture(picture, alt):
+    return f'<img alt="{escape(alt)}" src="data:image/png;base64,{base64.b64encode(picture).decode()}">'
 
 
 def _curve_png(comparison):
-    from skal.plotting import LearningCurveDisplay, save_png
+    from skal.plotting import LearningCurveDisplay, png
 
-    return save_png(LearningCurveDisplay.from_comparison(comparison).plot().figure_)
+    return png(LearningCurveDisplay.from_comparison(comparison))
 
 
 def _timing(comparison):

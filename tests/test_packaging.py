@@ -30,11 +30,11 @@ def _padded(text):
 
 def test_the_oldest_versions_tested_are_the_lower_bounds():
     pins, bounds = _pins("constraints-oldest.txt"), _lower_bounds()
-    assert set(pins) == set(bounds)
+    assert set(bounds) <= set(pins)
     # One torch is tested everywhere: others would come as several gigabytes of CUDA packages.
     assert pins.pop("torch") == _pins("constraints.txt")["torch"] == "2.13.0"
-    for name, version in pins.items():
-        assert _padded(version) == _padded(bounds[name]), name
+    for name in set(bounds) - {"torch"}:
+        assert _padded(pins[name]) == _padded(bounds[name]), name
 
 
 def test_every_dependency_is_pinned_and_allowed():

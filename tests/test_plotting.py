@@ -8,7 +8,7 @@ from test_summary import comparison, curves
 
 from skal import ActiveLearner, BatchDisplay, LearningCurveDisplay
 from skal._statistics import mean_interval
-from skal.plotting import can_draw, save_png
+from skal.plotting import can_draw, png
 
 X, y = load_digits(return_X_y=True)
 PNG = b"\x89PNG"
@@ -74,10 +74,10 @@ def test_a_batch_shows_what_was_asked_for(learner):
 def test_images_of_all_layouts(shape, dtype):
     images = (np.random.RandomState(0).uniform(0, 255, (4, *shape))).astype(dtype)
     assert can_draw(shape)
-    display = BatchDisplay.from_images(images, [3, 1]).plot()
+    display = BatchDisplay.from_images(images, [3, 1])
     assert display.images.shape[:3] == (2, 8, 6)
     assert display.titles == ["3", "1"]
-    assert save_png(display.figure_).startswith(PNG)
+    assert png(display).startswith(PNG)
 
 
 def test_what_is_no_image_is_refused():
@@ -89,15 +89,19 @@ def test_what_is_no_image_is_refused():
 
 def test_no_image_and_many_images_are_drawn():
     for n in (0, 1, 57):
-        assert save_png(
-            BatchDisplay.from_images(X, np.arange(n), image_shape=(8, 8)).plot().figure_
-        ).startswith(PNG)
+        assert png(BatchDisplay.from_images(X, np.arange(n), image_shape=(8, 8))).startswith(PNG)
 
 
-def test_drawing_leaves_matplotlib_as_it_was():
+def test_a_display_without_axes_opens_one_figure_of_pyplot():
+    display = LearningCurveDisplay({"A": ([1, 2], [0, 1], None, None)}).plot()
+    assert plt.get_fignums() == [display.figure_.number]
+    plt.close(display.figure_)
+
+
+def test_pictures_for_files_leave_matplotlib_as_it_was():
     settings, backend = dict(matplotlib.rcParams), matplotlib.get_backend()
-    save_png(LearningCurveDisplay({"A": ([1, 2], [0, 1], None, None)}).plot().figure_)
-    save_png(BatchDisplay.from_images(X, [0], image_shape=(8, 8)).plot().figure_)
+    png(LearningCurveDisplay({"A": ([1, 2], [0, 1], None, None)}), title="two rounds")
+    png(BatchDisplay.from_images(X, [0], image_shape=(8, 8)))
     assert plt.get_fignums() == []
     assert dict(matplotlib.rcParams) == settings
     assert matplotlib.get_backend() == backend

@@ -38,6 +38,8 @@ names = [
     for p in search.cv_results_["params"]
 ]
 figure, ax = plt.subplots(figsize=(8, 4), layout="constrained")
-ax.barh(names, search.cv_results_["mean_test_score"], xerr=search.cv_results_["std_test_score"], color="#4477aa")
+ax.barh(
+    names, search.cv_results_["mean_test_score"], xerr=search.cv_results_["std_test_score"], color="#4477aa"
+)
 ax.invert_yaxis()
 ax.set(xlabel="area under the learning curve (accuracy), 3 folds", xlim=(0.6, 1))
