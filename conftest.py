@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-# Before numpy is imported. Workers share the cores, and small fits lose most of their time to waiting threads.
+# Before numpy is imported. Workers share the cores, and small fits lose their time to waiting threads.
 for name, value in {"MPLBACKEND": "Agg", "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}.items():
     os.environ.setdefault(name, value)
 

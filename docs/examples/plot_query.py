@@ -28,7 +28,7 @@ BatchDisplay.from_images(X, rows).plot()
 
 # %%
 # Label them, and go on. Every answer goes back into y; the learner is fitted afresh.
-for number in range(5):
+for _ in range(5):
     y[rows] = truth[rows]  # somebody looks at the images
     learner.fit(X, y)
     print(f"{np.count_nonzero(y >= 0)} labels: accuracy {learner.score(X, truth):.3f} on the whole pool")
