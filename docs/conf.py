@@ -23,7 +23,9 @@ html_theme = "alabaster"
 html_theme_options = {
     "description": "Active learning for neural networks, as scikit-learn estimators",
     "fixed_sidebar": True,
-    "page_width": "1080px",
+    "page_width": "1300px",
+    "code_font_size": "0.8em",
+    "body_max_width": "auto",
 }
 autosummary_generate = True
 autodoc_inherit_docstrings = True

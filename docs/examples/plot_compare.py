@@ -18,7 +18,7 @@ from skal.strategies import Entropy, Margin, Random
 X, y = load_digits(return_X_y=True)
 X = X.reshape(-1, 8, 8) / 16
 
-net = NetClassifier(max_epochs=15, n_threads=1)
+net = NetClassifier(n_threads=1)
 learners = {
     name: ActiveLearner(net, strategy, n_initial=20, batch_size=20, n_rounds=6)
     for name, strategy in {"Random": Random(), "Margin": Margin(), "Entropy": Entropy()}.items()

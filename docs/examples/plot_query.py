@@ -24,7 +24,7 @@ y[:30] = truth[:30]
 # a label.
 learner = ActiveLearner(NetClassifier(n_threads=1), Margin(), n_rounds=0, random_state=0).fit(X, y)
 rows = learner.query(X, n=20)
-BatchDisplay.from_images(X, rows).plot()
+display = BatchDisplay.from_images(X, rows).plot()
 
 # %%
 # Label them, and go on. Every answer goes back into y; the learner is fitted afresh.
