@@ -3,14 +3,13 @@
 import shlex
 import time
 from datetime import datetime
-from pathlib import Path
 
 import joblib
 import numpy as np
 
 from skal import ActiveLearner, LearningCurveDisplay, compare, datasets
 from skal._names import model, strategy
-from skal._runs import write_atomically
+from skal._runs import writable_folder, write_atomically
 from skal._seeds import derive
 from skal.plotting import can_draw, png
 from skal.report import text_table
@@ -24,7 +23,7 @@ CLASSICAL = "Margin() @ logistic"
 def run(args, command):
     """Compare as the command line says; returns the exit code."""
     started = time.perf_counter()
-    out = _writable(args.out)
+    out = writable_folder(args.out, "--out")
     if args.overwrite:
         (out / "curves.csv").unlink(missing_ok=True)
     data, facts = _prepared(datasets.load(args.data), args.pool_size, args.random_state)
@@ -50,18 +49,6 @@ def run(args, command):
     for name, what in (("curves.csv", "all rows"), ("curves.png", "curves"), ("report.html", "the report")):
         print(f"{out / name}  ({what})")
     return 0
-
-
-def _writable(out):
-    """The output folder, made and tried before the work rather than after."""
-    out = Path(out)
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-        write_atomically(out / "writable", "")
-        (out / "writable").unlink()
-    except OSError as error:
-        raise OSError(f"--out {out} can't be written to ({error.strerror}); name another folder.") from error
-    return out
 
 
 def _prepared(data, pool_size, random_state):

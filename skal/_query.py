@@ -9,7 +9,7 @@ from sklearn.base import clone
 from skal import ActiveLearner, BatchDisplay, labels
 from skal._label_file import LabelFile, typed
 from skal._names import model, strategy
-from skal._runs import write_atomically
+from skal._runs import writable_folder, write_atomically
 from skal._seeds import derive, seed_open_states
 from skal.datasets import read_npz, scaled
 from skal.plotting import can_draw, png
@@ -23,6 +23,8 @@ def run(args):
     pool_path = Path(args.pool)
     path = Path(args.labels) if args.labels else pool_path.with_suffix(".labels.csv")
     arrays = read_npz(pool_path)
+    for folder in {path.parent, pool_path.parent}:
+        writable_folder(folder, "The folder")
     chosen_by = strategy(args.strategy)
     file = LabelFile.read(path, len(arrays["X"]))
     known = _known(file, arrays.get("y"), pool_path)

@@ -4,9 +4,10 @@ import csv
 import io
 import os
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import NamedTuple
 
-__all__ = ["Stage", "read_stages", "write_atomically", "write_stages"]
+__all__ = ["Stage", "read_stages", "writable_folder", "write_atomically", "write_stages"]
 
 
 class Stage(NamedTuple):
@@ -76,3 +77,23 @@ def _stage(path, line, cells):
         return Stage(*(read(cell) for read, cell in zip(_READ, cells, strict=True)))
     except ValueError as error:
         raise ValueError(f"{path}, line {line}, is not a line of skal's comparisons: {error}.") from error
+
+
+def writable_folder(path, option):
+    """The folder as a Path, made and tried before the work rather than after.
+
+    Raises
+    ------
+    OSError
+        With a sentence that names the option of the command line.
+    """
+    folder = Path(path)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise OSError(
+            f"{option} {path} can't be written to ({error.strerror}); name another folder."
+        ) from error
+    return folder
