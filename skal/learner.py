@@ -6,10 +6,8 @@ from numbers import Integral
 
 import joblib
 import numpy as np
-from sklearn.base import BaseEstimator, ClassifierMixin, MetaEstimatorMixin, clone
-from sklearn.metrics import accuracy_score
+from sklearn.base import clone
 from sklearn.utils import get_tags
-from sklearn.utils.metadata_routing import MetadataRouter, MethodMapping, process_routing
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import assert_all_finite, check_consistent_length, check_is_fitted
@@ -22,12 +20,12 @@ from skal._compat import (
     StrOptions,
     end_round,
     end_task,
-    routing_enabled,
     start_task,
     with_callbacks,
 )
+from skal._delegating import DelegatingClassifier, model_has
 from skal._initial import initial_rows
-from skal._rows import check_rows, n_rows, take
+from skal._rows import n_rows, take
 from skal._seeds import derive, draw_seed
 from skal.pool import Pool
 from skal.strategies import Margin, QueryStrategy
@@ -36,20 +34,7 @@ from skal.strategies._base import check_model
 __all__ = ["ActiveLearner"]
 
 
-def _model_has(method):
-    """For `available_if`: whether the model has a method, fitted or not."""
-
-    def check(learner):
-        return hasattr(getattr(learner, "estimator_", learner.estimator), method)
-
-    return check
-
-
-def _is(value, default):
-    return value is None if default is None else isinstance(value, str) and value == default
-
-
-class ActiveLearner(CallbackSupportMixin, ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
+class ActiveLearner(CallbackSupportMixin, DelegatingClassifier):
     """A classifier that learns from as few labels as it can: a pool loop around a model.
 
     `fit` plays the whole loop with y as the oracle: label some rows, fit the model, let the strategy
@@ -248,27 +233,6 @@ class ActiveLearner(CallbackSupportMixin, ClassifierMixin, MetaEstimatorMixin, B
             raise ValueError(f"query(X, n={n}) can't be met: X has {len(candidates)} rows left to label.")
         return candidates[self.strategy_.select(take(X, candidates), n)]
 
-    def score(self, X, y, sample_weight=None):
-        """Accuracy on the rows of X that have a label.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_rows, ...)
-        y : array-like of shape (n_rows,)
-            True labels; rows without one are left out.
-        sample_weight : array-like of shape (n_rows,) or None, default=None
-
-        Returns
-        -------
-        float
-        """
-        y, is_known = labels.read(y, self.unlabeled, self.classes_)
-        rows = np.flatnonzero(is_known)
-        if len(rows) == 0:
-            raise ValueError(f"score needs labels, and none of the {len(y)} rows of y has one.")
-        weights = None if sample_weight is None else np.asarray(sample_weight)[rows]
-        return float(accuracy_score(y[rows], self.predict(take(X, rows)), sample_weight=weights))
-
     def stages(self):
         """The learner as it was after each round; yields n_rounds + 1 fitted learners.
 
@@ -284,12 +248,12 @@ class ActiveLearner(CallbackSupportMixin, ClassifierMixin, MetaEstimatorMixin, B
             )
         return (self._stage(number, model) for number, model in enumerate(self.models_))
 
-    @available_if(_model_has("predict"))
+    @available_if(model_has("predict"))
     def staged_predict(self, X):
         """Predicted labels after each round; yields arrays of shape (n_rows,)."""
         return (stage.predict(X) for stage in self.stages())
 
-    @available_if(_model_has("predict_proba"))
+    @available_if(model_has("predict_proba"))
     def staged_predict_proba(self, X):
         """Class probabilities after each round; yields arrays of shape (n_rows, n_classes)."""
         return (stage.predict_proba(X) for stage in self.stages())
@@ -297,43 +261,6 @@ class ActiveLearner(CallbackSupportMixin, ClassifierMixin, MetaEstimatorMixin, B
     def staged_score(self, X, y, sample_weight=None):
         """Accuracy after each round, on the rows of X that have a label; yields floats."""
         return (stage.score(X, y, sample_weight) for stage in self.stages())
-
-    @available_if(_model_has("predict"))
-    def predict(self, X):
-        """Predicted labels; (n_rows, ...) -> (n_rows,)."""
-        return self._ask("predict", X)
-
-    @available_if(_model_has("predict_proba"))
-    def predict_proba(self, X):
-        """Class probabilities, a column for each of `classes_`; (n_rows, ...) -> (n_rows, n_classes)."""
-        return self._in_vocabulary(self._ask("predict_proba", X), missing=0)
-
-    @available_if(_model_has("predict_log_proba"))
-    def predict_log_proba(self, X):
-        """Logarithms of the class probabilities; (n_rows, ...) -> (n_rows, n_classes)."""
-        return self._in_vocabulary(self._ask("predict_log_proba", X), missing=-np.inf)
-
-    @available_if(_model_has("decision_function"))
-    def decision_function(self, X):
-        """Decision values; (n_rows, ...) -> (n_rows,) for two classes, else (n_rows, n_classes)."""
-        values = self._ask("decision_function", X)
-        lowest = np.finfo(values.dtype).min  # as scikit-learn's cross_val_predict fills in
-        return self._in_vocabulary(values, missing=lowest)
-
-    @available_if(_model_has("transform"))
-    def transform(self, X):
-        """What the model makes of X."""
-        return self._ask("transform", X)
-
-    def get_metadata_routing(self):
-        """Where fit parameters go: to `fit` of the model.
-
-        Returns
-        -------
-        MetadataRouter
-        """
-        to_fit = MethodMapping().add(caller="fit", callee="fit")
-        return MetadataRouter(owner=self).add(estimator=self.estimator, method_mapping=to_fit)
 
     def _check_parameters(self):
         """The strategy, once everything that can be refused without looking at data has been."""
@@ -349,9 +276,6 @@ class ActiveLearner(CallbackSupportMixin, ClassifierMixin, MetaEstimatorMixin, B
                 "has no warm_start, or one that adds members to an old ensemble; use warm_start=False."
             )
         return strategy
-
-    def _check_rows(self, X, reset):
-        return check_rows(self, X, allow_nan=capabilities.allows_nan(self.estimator), reset=reset)
 
     def _check_data(self, X, y):
         if y is None:
@@ -380,19 +304,12 @@ class ActiveLearner(CallbackSupportMixin, ClassifierMixin, MetaEstimatorMixin, B
         told = {"classes": (None, classes.tolist())}
         if capabilities.is_semi_supervised(self.estimator):
             told["unlabeled"] = ("auto", -1)
-        params = self.estimator.get_params()
-        names = {name: capabilities.final_parameter(self.estimator, name) for name in told}
-        open_params = {
-            names[name]: value
-            for name, (default, value) in told.items()
-            if names[name] is not None and _is(params[names[name]], default)
-        }
+        params, open_params = self.estimator.get_params(), {}
+        for name, (default, value) in told.items():
+            full_name = capabilities.final_parameter(self.estimator, name)
+            if full_name is not None and repr(params[full_name]) == repr(default):
+                open_params[full_name] = value
         return clone(self.estimator).set_params(**open_params) if open_params else self.estimator
-
-    def _routed(self, fit_params):
-        if not routing_enabled():
-            return fit_params
-        return process_routing(self, "fit", **fit_params).estimator.fit
 
     def _record(self, running, pool, vocabulary):
         """Run the loop, keeping what the fitted learner shows."""
@@ -434,32 +351,10 @@ class ActiveLearner(CallbackSupportMixin, ClassifierMixin, MetaEstimatorMixin, B
         rows, digest = self._pool_mark
         return joblib.hash(take(X, rows)) == digest
 
-    def _ask(self, method, X):
-        check_is_fitted(self)
-        return getattr(self.estimator_, method)(self._check_rows(X, reset=False))
-
-    def _in_vocabulary(self, values, missing):
-        """Columns for all of `classes_`, from those of the classes that the model has seen."""
-        seen = getattr(self.estimator_, "classes_", self.classes_)
-        if len(seen) == len(self.classes_):
-            return values
-        if values.ndim == 1:  # the decision function of two classes
-            values = np.stack([-values, values], axis=1)
-        aligned = np.full((len(values), len(self.classes_)), missing, dtype=values.dtype)
-        aligned[:, np.searchsorted(self.classes_, seen)] = values
-        return aligned
-
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
-        inner = get_tags(self.estimator)
-        tags.input_tags.sparse = inner.input_tags.sparse
-        tags.input_tags.allow_nan = inner.input_tags.allow_nan
         own = getattr(self.strategy, "_model", None)  # a strategy with a model of its own shows it X as well
         if own is not None:
             tags.input_tags.sparse &= get_tags(own).input_tags.sparse
             tags.input_tags.allow_nan &= get_tags(own).input_tags.allow_nan
-        if inner.classifier_tags is not None:
-            tags.classifier_tags.multi_class = inner.classifier_tags.multi_class
-            tags.classifier_tags.poor_score = inner.classifier_tags.poor_score
-        tags.non_deterministic = inner.non_deterministic
         return tags

@@ -1,0 +1,123 @@
+"""A classifier that answers with another one, over a vocabulary that it knows better."""
+
+import numpy as np
+from sklearn.base import BaseEstimator, ClassifierMixin, MetaEstimatorMixin
+from sklearn.metrics import accuracy_score
+from sklearn.utils import get_tags
+from sklearn.utils.metadata_routing import MetadataRouter, MethodMapping, process_routing
+from sklearn.utils.metaestimators import available_if
+from sklearn.utils.validation import check_is_fitted
+
+from skal import capabilities, labels
+from skal._compat import routing_enabled
+from skal._rows import check_rows, take
+
+__all__ = ["DelegatingClassifier", "model_has"]
+
+
+def model_has(method):
+    """For `available_if`: whether the model has a method, fitted or not."""
+
+    def check(learner):
+        return hasattr(getattr(learner, "estimator_", learner.estimator), method)
+
+    return check
+
+
+class DelegatingClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
+    """Base class: answers with `estimator_`, in columns for all of `classes_`.
+
+    A subclass has the parameters `estimator` and `unlabeled`, and `fit` sets `estimator_` and `classes_`.
+    """
+
+    def score(self, X, y, sample_weight=None):
+        """Accuracy on the rows of X that have a label.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_rows, ...)
+        y : array-like of shape (n_rows,)
+            True labels; rows without one are left out.
+        sample_weight : array-like of shape (n_rows,) or None, default=None
+
+        Returns
+        -------
+        float
+        """
+        y, is_known = labels.read(y, self.unlabeled, self.classes_)
+        rows = np.flatnonzero(is_known)
+        if len(rows) == 0:
+            raise ValueError(f"score needs labels, and none of the {len(y)} rows of y has one.")
+        weights = None if sample_weight is None else np.asarray(sample_weight)[rows]
+        return float(accuracy_score(y[rows], self.predict(take(X, rows)), sample_weight=weights))
+
+    @available_if(model_has("predict"))
+    def predict(self, X):
+        """Predicted labels; (n_rows, ...) -> (n_rows,)."""
+        return self._ask("predict", X)
+
+    @available_if(model_has("predict_proba"))
+    def predict_proba(self, X):
+        """Class probabilities, a column for each of `classes_`; (n_rows, ...) -> (n_rows, n_classes)."""
+        return self._in_vocabulary(self._ask("predict_proba", X), missing=0)
+
+    @available_if(model_has("predict_log_proba"))
+    def predict_log_proba(self, X):
+        """Logarithms of the class probabilities; (n_rows, ...) -> (n_rows, n_classes)."""
+        return self._in_vocabulary(self._ask("predict_log_proba", X), missing=-np.inf)
+
+    @available_if(model_has("decision_function"))
+    def decision_function(self, X):
+        """Decision values; (n_rows, ...) -> (n_rows,) for two classes, else (n_rows, n_classes)."""
+        values = self._ask("decision_function", X)
+        lowest = np.finfo(values.dtype).min  # as scikit-learn's cross_val_predict fills in
+        return self._in_vocabulary(values, missing=lowest)
+
+    @available_if(model_has("transform"))
+    def transform(self, X):
+        """What the model makes of X."""
+        return self._ask("transform", X)
+
+    def get_metadata_routing(self):
+        """Where fit parameters go: to `fit` of the model.
+
+        Returns
+        -------
+        MetadataRouter
+        """
+        to_fit = MethodMapping().add(caller="fit", callee="fit")
+        return MetadataRouter(owner=self).add(estimator=self.estimator, method_mapping=to_fit)
+
+    def _check_rows(self, X, reset):
+        return check_rows(self, X, allow_nan=capabilities.allows_nan(self.estimator), reset=reset)
+
+    def _routed(self, fit_params):
+        if not routing_enabled():
+            return fit_params
+        return process_routing(self, "fit", **fit_params).estimator.fit
+
+    def _ask(self, method, X):
+        check_is_fitted(self)
+        return getattr(self.estimator_, method)(self._check_rows(X, reset=False))
+
+    def _in_vocabulary(self, values, missing):
+        """Columns for all of `classes_`, from those of the classes that the model has seen."""
+        seen = getattr(self.estimator_, "classes_", self.classes_)
+        if len(seen) == len(self.classes_):
+            return values
+        if values.ndim == 1:  # the decision function of two classes
+            values = np.stack([-values, values], axis=1)
+        aligned = np.full((len(values), len(self.classes_)), missing, dtype=values.dtype)
+        aligned[:, np.searchsorted(self.classes_, seen)] = values
+        return aligned
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        inner = get_tags(self.estimator)
+        tags.input_tags.sparse = inner.input_tags.sparse
+        tags.input_tags.allow_nan = inner.input_tags.allow_nan
+        if inner.classifier_tags is not None:
+            tags.classifier_tags.multi_class = inner.classifier_tags.multi_class
+            tags.classifier_tags.poor_score = inner.classifier_tags.poor_score
+        tags.non_deterministic = inner.non_deterministic
+        return tags
