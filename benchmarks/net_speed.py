@@ -13,7 +13,6 @@ were loaded.
 import argparse
 import csv
 import multiprocessing
-import os
 import statistics
 import time
 from itertools import pairwise
@@ -24,6 +23,7 @@ import torch
 from skorch import NeuralNetClassifier
 from torch import nn
 
+from skal import datasets
 from skal.nets import NetClassifier
 
 RESULTS = Path(__file__).parent / "results"
@@ -163,8 +163,8 @@ def load(args):
         rng = np.random.RandomState(0)
         X = rng.randint(256, size=(args.rows, 3, 32, 32)).astype(np.uint8)
         return X, rng.randint(10, size=args.rows), X
-    with np.load(Path(os.environ["SKAL_DATA"]) / "mnist.npz") as mnist:
-        X, y = mnist["X_train"][:, None], mnist["y_train"].astype(np.int64)
+    mnist = datasets.load("mnist")
+    X, y = mnist.X[:, None], mnist.y.astype(np.int64)
     return X[: args.rows], y[: args.rows], X[: args.score_rows]
 
 
