@@ -27,6 +27,9 @@ def run(args, command):
     if args.overwrite:
         (out / "curves.csv").unlink(missing_ok=True)
     data, facts = _prepared(datasets.load(args.data), args.pool_size, args.random_state)
+    size = len(data.X) if data.X_test is not None else len(data.X) - len(data.X) // 4
+    if args.n_initial > size:
+        raise ValueError(f"--n-initial {args.n_initial} is more than the {size} rows of the pool; lower it.")
     learners, remarks, described = _learners(args, data)
     comparison = compare(
         learners,

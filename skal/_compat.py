@@ -7,6 +7,7 @@ from sklearn.utils import _safe_indexing
 from sklearn.utils._metadata_requests import _routing_enabled as routing_enabled
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions, validate_parameter_constraints
 from sklearn.utils.validation import _check_method_params, _check_sample_weight
+from sklearn.utils.validation import _num_samples as n_rows
 
 try:  # scikit-learn 1.9 and newer
     from sklearn.callback import CallbackSupportMixin, with_callbacks
@@ -31,6 +32,7 @@ __all__ = [
     "end_round",
     "end_task",
     "fit_routing",
+    "n_rows",
     "routing_enabled",
     "rows_of",
     "slice_fit_params",

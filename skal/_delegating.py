@@ -78,15 +78,21 @@ class DelegatingClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
         """What the model makes of X."""
         return self._ask("transform", X)
 
+    @available_if(model_has("transform"))
+    def fit_transform(self, X, y, **fit_params):
+        """What the model makes of X, after `fit`."""
+        return self.fit(X, y, **fit_params).transform(X)
+
     def get_metadata_routing(self):
-        """Where fit parameters go: to `fit` of the model.
+        """Where metadata go: those of fit to `fit` of the model, those of score to `score` here.
 
         Returns
         -------
         MetadataRouter
         """
         to_fit = MethodMapping().add(caller="fit", callee="fit")
-        return MetadataRouter(owner=self).add(estimator=self.estimator, method_mapping=to_fit)
+        router = MetadataRouter(owner=self).add_self_request(self)
+        return router.add(estimator=self.estimator, method_mapping=to_fit)
 
     def _check_rows(self, X, reset):
         return check_rows(self, X, allow_nan=capabilities.allows_nan(self.estimator), reset=reset)
@@ -115,9 +121,11 @@ class DelegatingClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
         tags = super().__sklearn_tags__()
         inner = get_tags(self.estimator)
         tags.input_tags.sparse = inner.input_tags.sparse
-        tags.input_tags.allow_nan = inner.input_tags.allow_nan
+        tags.input_tags.allow_nan = capabilities.allows_nan(self.estimator)
         if inner.classifier_tags is not None:
             tags.classifier_tags.multi_class = inner.classifier_tags.multi_class
             tags.classifier_tags.poor_score = inner.classifier_tags.poor_score
+        if hasattr(self, "transform"):
+            tags.transformer_tags = inner.transformer_tags
         tags.non_deterministic = inner.non_deterministic
         return tags

@@ -56,18 +56,25 @@ class LabelFile:
             raise ValueError(f"{path} is not UTF-8 text; save it as 'CSV UTF-8'.") from error
         head = text.removeprefix("\ufeff").split("\n", 1)[0]
         delimiter = max(",;\t", key=head.count)
-        reader = csv.reader(io.StringIO(text.removeprefix("\ufeff"), newline=""), delimiter=delimiter)
+        lines = io.StringIO(text.removeprefix("\ufeff"), newline="")
+        reader = csv.reader(lines, delimiter=delimiter, strict=True)
         columns = [cell.strip().lower() for cell in next(reader, [])]
-        if "row" not in columns or "label" not in columns:
+        if [columns.count(name) for name in ("row", "label")] != [1, 1] or columns.count("round") > 1:
             raise ValueError(
-                f"{path} must begin with a line that names the columns row and label; it is {head!r}."
+                f"{path} must begin with a line that names the columns row and label, each once; it "
+                f"is {head!r}."
             )
         file = cls(path, text, columns, delimiter)
-        for cells in reader:
-            if any(cell.strip() for cell in cells):
-                file._take_in(
-                    dict(zip(columns, map(str.strip, cells), strict=False)), reader.line_num, n_rows
-                )
+        try:
+            for cells in reader:
+                if any(cell.strip() for cell in cells):
+                    file._take_in(
+                        dict(zip(columns, map(str.strip, cells), strict=False)), reader.line_num, n_rows
+                    )
+        except csv.Error as error:
+            raise ValueError(
+                f"{file._place(reader.line_num)}: {error}; is there an odd quote before it?"
+            ) from error
         return file
 
     @property
@@ -106,6 +113,8 @@ class LabelFile:
             raise ValueError(
                 f"{self._place(line)}: row {row} is there already, in line {self.lines[row]}; remove one."
             )
+        if "\n" in cells.get("label", ""):
+            raise ValueError(f"{self._place(line)}: a label goes over lines; is there an odd quote in it?")
         self.labels[row], self.lines[row] = cells.get("label", ""), line
         if cells.get("round"):
             self.last_round = max(self.last_round, self._number(cells["round"], line, "round"))

@@ -38,8 +38,9 @@ def run(args):
     X, _ = scaled(arrays["X"])
     candidates = np.setdiff1d(np.arange(len(X)), [*known, *file.labels]).astype(int)
     n = min(args.n, len(candidates))
+    if n < args.n:
+        print(f"{f'{n} rows are' if n else 'No row is'} left to ask for.")
     if n == 0:
-        print("No row is left to ask for.")
         return 0
     seed = derive(args.random_state, "query", file.last_round + 1)
     picked, how = _next_rows(args, X, known, candidates, n, chosen_by, seed)

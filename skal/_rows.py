@@ -1,14 +1,39 @@
 """X as a sequence of rows: counted, validated at the door, taken by position."""
 
+import sys
+
+import joblib
 import numpy as np
 from scipy import sparse
-from sklearn.utils.validation import _num_samples, validate_data
+from sklearn.utils.validation import assert_all_finite, validate_data
 
-from skal._compat import rows_of as take
+from skal._compat import n_rows, rows_of
 
-__all__ = ["check_rows", "n_rows", "take"]
+__all__ = ["check_rows", "digest", "n_rows", "take"]
 
-n_rows = _num_samples
+
+def take(X, rows):
+    """Rows of X by position, whatever its container; (n, ...) -> (len(rows), ...)."""
+    if sparse.issparse(X) and X.format in ("bsr", "coo", "dia"):  # these have no rows
+        X = X.tocsr()
+    torch = sys.modules.get("torch")
+    if torch is not None and isinstance(X, torch.utils.data.Dataset) and not hasattr(X, "shape"):
+        return torch.utils.data.Subset(X, np.asarray(rows).tolist())
+    return rows_of(X, rows)
+
+
+def digest(X):
+    """A text that is the same for the same rows, also as another number type or in another container."""
+    if sparse.issparse(X):
+        X = X.tocsr()
+        return joblib.hash((X.shape, X.indices, X.indptr, X.data.astype(np.float32)))
+    try:
+        array = np.asarray(X)
+    except ValueError:  # rows of different shapes
+        return joblib.hash(X)
+    if array.dtype.kind in "biuf":
+        return joblib.hash(np.ascontiguousarray(array, dtype=np.float32))
+    return joblib.hash(array.astype(str).tolist())
 
 
 def check_rows(owner, X, *, allow_nan, reset, min_rows=1):
@@ -20,6 +45,9 @@ def check_rows(owner, X, *, allow_nan, reset, min_rows=1):
     """
     if _is_frame(X):
         validate_data(owner, X, reset=reset, skip_check_array=True)
+        if not allow_nan and hasattr(X, "select_dtypes"):
+            numbers = X.select_dtypes(include="number").to_numpy(dtype=np.float64, na_value=np.nan)
+            assert_all_finite(numbers, input_name="X")
         return X
     X = _as_array_if_table(X)
     if not (sparse.issparse(X) or (isinstance(X, np.ndarray) and _needs_two_dimensions(X))):

@@ -5,25 +5,30 @@ inferred about classes that lack one stands in the closed lists of this file.
 """
 
 import sys
+from inspect import signature
 
 import numpy as np
 from sklearn.base import is_regressor
 from sklearn.frozen import FrozenEstimator
 from sklearn.pipeline import Pipeline
 from sklearn.utils import get_tags
+from sklearn.utils.metadata_routing import get_routing_for_object
 
-from skal._compat import BaseSearchCV
+from skal._compat import BaseSearchCV, routing_enabled
 from skal._rows import n_rows
 
 __all__ = [
     "allows_nan",
     "continues_training",
     "final_parameter",
+    "fit_parameter",
     "is_semi_supervised",
     "predict_proba",
     "require",
     "supports",
 ]
+
+_ANY_MODEL = "use a model that has it"
 
 # Half precision and calibrated models are off by less; logits by more.
 _TOLERANCE = 1e-2
@@ -75,7 +80,8 @@ def require(owner, model, capabilities=()):
             )
         if not supports(model, capability):
             raise TypeError(
-                f"{owner!r} needs a model with {capability}, which {model!r} lacks; {_ADVICE[capability]}."
+                f"{owner!r} needs a model with {capability}, which {model!r} lacks; "
+                f"{_ADVICE.get(capability, _ANY_MODEL)}."
             )
 
 
@@ -120,18 +126,23 @@ def is_semi_supervised(model):
 
 
 def allows_nan(model):
-    """Whether NaN in X may reach the model; of a pipeline, its first step, which may fill them in."""
+    """Whether NaN in X is the model's own business: it takes it, or a step of a pipeline fills it in."""
     from sklearn.compose import ColumnTransformer
 
     while isinstance(model, (*_TRANSPARENT, Pipeline)):
-        if isinstance(model, Pipeline):
-            steps = [step for _, step in model.steps if step is not None and step != "passthrough"]
-            model = steps[0] if steps else None
-        else:
-            model = model.estimator
+        model = _first_to_meet_nan(model) if isinstance(model, Pipeline) else model.estimator
     if isinstance(model, ColumnTransformer):  # does not look; its parts see a part of the columns each
         return True
     return model is not None and get_tags(model).input_tags.allow_nan
+
+
+def _first_to_meet_nan(pipeline):
+    """The first step that scalers, which ignore NaN and let it pass, leave it to."""
+    scalers = ("StandardScaler", "MinMaxScaler", "MaxAbsScaler", "RobustScaler", "passthrough")
+    steps = [step for _, step in pipeline.steps if step is not None]
+    return next(
+        (step for step in steps if (step if isinstance(step, str) else _name(step)) not in scalers), None
+    )
 
 
 def final_parameter(model, name):
@@ -139,6 +150,19 @@ def final_parameter(model, name):
     prefix, final = _final(model)
     has_it = hasattr(final, "get_params") and name in final.get_params(deep=False)
     return prefix + name if has_it else None
+
+
+def fit_parameter(model, name):
+    """The full name of a parameter of `fit` of a pipeline's last step, or of the model itself; else None."""
+    prefix = ""
+    while isinstance(model, Pipeline) and model.steps:
+        step, model = model.steps[-1]
+        prefix += f"{step}__"
+    if name not in signature(model.fit).parameters:
+        return None
+    if prefix and routing_enabled():  # then a pipeline takes what its steps have requested, without prefix
+        return name if get_routing_for_object(model).consumes("fit", [name]) else None
+    return prefix + name
 
 
 def continues_training(model):

@@ -64,8 +64,14 @@ def main(argv=None):
     except (OSError, TypeError, ValueError) as error:
         if args.debug:
             raise
-        print(f"skal: {error}", file=sys.stderr)
+        print(f"skal: {_sentence(error)}", file=sys.stderr)
         return 2
+
+
+def _sentence(error):
+    if isinstance(error, OSError) and error.filename is not None and error.strerror is not None:
+        return f"{error.filename} can't be used: {error.strerror}."
+    return error
 
 
 def _compare(args, argv):

@@ -15,6 +15,7 @@ from skal._comparison import Comparison
 from skal._rows import n_rows, take
 from skal._runs import Stage, read_stages, write_stages
 from skal._seeds import derive, draw_seed
+from skal.learner import ActiveLearner
 from skal.metrics import labeled_scorer
 
 __all__ = ["Comparison", "compare"]
@@ -114,6 +115,11 @@ def compare(
 
 
 def _named(learners):
+    for learner in learners.values() if hasattr(learners, "items") else learners:
+        if not isinstance(learner, ActiveLearner):
+            raise TypeError(
+                f"compare takes ActiveLearners, around a model and a strategy, and got {learner!r}."
+            )
     if hasattr(learners, "items"):
         return dict(learners)
     names = [

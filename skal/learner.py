@@ -4,7 +4,6 @@ from copy import copy
 from itertools import islice
 from numbers import Integral
 
-import joblib
 import numpy as np
 from sklearn.base import clone
 from sklearn.utils import get_tags
@@ -25,7 +24,7 @@ from skal._compat import (
 )
 from skal._delegating import DelegatingClassifier, model_has
 from skal._initial import initial_rows
-from skal._rows import n_rows, take
+from skal._rows import digest, n_rows, take
 from skal._seeds import derive, draw_seed
 from skal.pool import Pool
 from skal.strategies import Margin, QueryStrategy
@@ -198,7 +197,7 @@ class ActiveLearner(CallbackSupportMixin, DelegatingClassifier):
         self._record(running, pool, classes)
         self.strategy_ = loop.bind(strategy, self.estimator_, pool, draw_seed(seed), len(self.history_))
         self.labeled_iter_ = pool.labeled_iter
-        self._pool_mark = pool.labeled, joblib.hash(pool.take(pool.labeled))
+        self._pool_mark = pool.labeled, digest(pool.take(pool.labeled))
         return self
 
     def query(self, X, n=1):
@@ -229,7 +228,7 @@ class ActiveLearner(CallbackSupportMixin, DelegatingClassifier):
         candidates = np.arange(n_rows(X))
         if self._is_fitted_pool(X):
             candidates = np.flatnonzero(self.labeled_iter_ < 0)
-        if n > len(candidates):
+        if isinstance(n, Integral) and n > len(candidates):
             raise ValueError(f"query(X, n={n}) can't be met: X has {len(candidates)} rows left to label.")
         return candidates[self.strategy_.select(take(X, candidates), n)]
 
@@ -348,13 +347,13 @@ class ActiveLearner(CallbackSupportMixin, DelegatingClassifier):
         """Whether X is the pool of `fit`, judged by its size and the content of its labelled rows."""
         if n_rows(X) != len(self.labeled_iter_):
             return False
-        rows, digest = self._pool_mark
-        return joblib.hash(take(X, rows)) == digest
+        rows, mark = self._pool_mark
+        return digest(take(X, rows)) == mark
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
         own = getattr(self.strategy, "_model", None)  # a strategy with a model of its own shows it X as well
         if own is not None:
             tags.input_tags.sparse &= get_tags(own).input_tags.sparse
-            tags.input_tags.allow_nan &= get_tags(own).input_tags.allow_nan
+            tags.input_tags.allow_nan &= capabilities.allows_nan(own)
         return tags

@@ -3,7 +3,6 @@
 from copy import deepcopy
 from dataclasses import dataclass
 from functools import partial
-from inspect import signature
 from itertools import count
 from time import perf_counter
 
@@ -15,6 +14,7 @@ from skal._compat import slice_fit_params
 from skal._seeds import derive, draw_seed, seed_open_states
 from skal.selection import priority
 from skal.strategies import QueryStrategy, with_estimator
+from skal.strategies._base import check_model
 
 __all__ = ["Round", "bind", "rounds"]
 
@@ -79,6 +79,13 @@ def rounds(
     ------
     Round
 
+    Raises
+    ------
+    TypeError
+        If the model lacks what the strategy needs; before any training.
+    ValueError
+        If the pool has no labelled rows.
+
     Examples
     --------
     >>> from itertools import islice
@@ -94,6 +101,13 @@ def rounds(
     >>> [(r.number, r.n_labeled) for r in islice(loop, 3)]
     [(0, 6), (1, 11), (2, 16)]
     """
+    if not isinstance(strategy, QueryStrategy):
+        raise TypeError(f"rounds needs a QueryStrategy, such as Margin(), and got {strategy!r}.")
+    check_model(strategy, lent=estimator)
+    if len(pool.labeled) == 0:
+        raise ValueError(
+            "The pool has no labelled rows to start from; call pool.label(rows, y, number=0) first."
+        )
     fit_params = fit_params or {}
     seed = draw_seed(random_state)
     limit = len(pool) if max_labels is None else max_labels
@@ -135,8 +149,8 @@ def _train(estimator, pool, seed, number, rows, previous, *, warm_start, fit_par
         used = pool.labeled
         X, y = pool.take(used), pool.y[used]
     facts = {"al_round": number, "al_queried": np.searchsorted(used, rows), "previous": previous}
-    named = signature(model.fit).parameters
-    facts = {name: value for name, value in facts.items() if name in named}
+    named = {capabilities.fit_parameter(model, name): value for name, value in facts.items()}
+    facts = {name: value for name, value in named.items() if name is not None}
     return model.fit(X, y, **slice_fit_params(pool.X, fit_params, used), **facts)
 
 

@@ -6,6 +6,7 @@ from sklearn.metrics import get_scorer
 from sklearn.pipeline import Pipeline
 
 from skal import labels
+from skal._compat import BaseSearchCV
 from skal._rows import take
 from skal.capabilities import final_parameter
 
@@ -138,9 +139,7 @@ class _LearningCurveAUC:
         self.max_labels = max_labels
 
     def __call__(self, learner, X, y):
-        if isinstance(learner, Pipeline):
-            X = learner[:-1].transform(X) if len(learner) > 1 else X
-            learner = learner[-1]
+        learner, X = _learner_inside(learner, X)
         X, y = _with_labels(learner, X, y)
         n_labeled = [stage["n_labeled"] for stage in learner.history_]
         return area_under_curve(
@@ -149,6 +148,21 @@ class _LearningCurveAUC:
 
     def __repr__(self):
         return f"learning_curve_auc({self.scorer!r}, max_labels={self.max_labels})"
+
+
+def _learner_inside(estimator, X):
+    """The learner at the end of pipelines and searches, and X as it gets there."""
+    while isinstance(estimator, Pipeline | BaseSearchCV):
+        if isinstance(estimator, BaseSearchCV):
+            estimator = estimator.best_estimator_
+        else:
+            X = estimator[:-1].transform(X) if len(estimator) > 1 else X
+            estimator = estimator[-1]
+    if not hasattr(estimator, "stages"):
+        raise TypeError(
+            f"learning_curve_auc scores an ActiveLearner, and {estimator!r} has no learning curve."
+        )
+    return estimator, X
 
 
 def _with_labels(estimator, X, y):

@@ -2,6 +2,7 @@
 
 import numpy as np
 from sklearn.model_selection import BaseCrossValidator, StratifiedKFold
+from sklearn.utils.validation import check_consistent_length
 
 from skal import labels
 
@@ -63,10 +64,13 @@ class LabeledKFold(BaseCrossValidator):
         train, test : ndarray of int
             Ascending. `test` has labelled rows only.
         """
+        if y is None:
+            raise ValueError("LabeledKFold needs y, which says which rows have a label.")
+        if self.random_state is not None and not self.shuffle:
+            raise ValueError("LabeledKFold(random_state=...) has no effect unless shuffle=True is set.")
         y, is_known = labels.read(y, self.unlabeled)
+        check_consistent_length(X, y)
         rows, others = np.flatnonzero(is_known), np.flatnonzero(~is_known)
-        folds = StratifiedKFold(
-            self.n_splits, shuffle=self.shuffle, random_state=self.random_state if self.shuffle else None
-        )
+        folds = StratifiedKFold(self.n_splits, shuffle=self.shuffle, random_state=self.random_state)
         for train, test in folds.split(rows, y[rows]):
             yield np.sort(np.concatenate([rows[train], others])), rows[test]

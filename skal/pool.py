@@ -76,7 +76,8 @@ class Pool:
         Raises
         ------
         ValueError
-            If a row is out of range, given twice, or labelled already; the pool is then unchanged.
+            If a row is out of range, given twice, or labelled already, or if a label is of another kind
+            than the labels before; the pool is then unchanged.
         """
         rows, y = np.asarray(rows, dtype=np.intp), np.asarray(y)
         if rows.shape != y.shape[:1]:
@@ -89,5 +90,20 @@ class Pool:
             # A fixed-width string type would cut longer labels of later rounds.
             dtype = object if y.dtype.kind in "US" else y.dtype
             self.y = np.zeros((len(self), *y.shape[1:]), dtype=dtype)
-        self.y[rows] = y
+        self.y[rows] = _as_labels(y, self.y.dtype)
         self.labeled_iter[rows] = number
+
+
+def _as_labels(y, dtype):
+    """Labels of a later round as those of the first, or an error where that would change one."""
+    try:
+        converted = y.astype(dtype)
+        is_same = bool((converted == y).all())
+    except (TypeError, ValueError):
+        is_same = False
+    if not is_same:
+        raise ValueError(
+            f"The oracle's labels {y[:5].tolist()} are not of the kind of the labels before them ({dtype}); "
+            "a row that it can't label must not be answered."
+        )
+    return converted

@@ -108,8 +108,11 @@ def check_query_strategy(strategy):
     >>> from skal.strategies import Margin
     >>> check_query_strategy(Margin())
     """
-    for _, check in query_strategy_checks(strategy):
-        check()
+    for name, check in query_strategy_checks(strategy):
+        try:
+            check()
+        except Exception as error:
+            raise AssertionError(f"{strategy!r} fails the check {name!r}: {error!r}") from error
 
 
 def query_strategy_checks(strategy):
@@ -229,7 +232,10 @@ def _check_ties_have_no_position(strategy):
 def _check_duplicates_and_one_class(strategy):
     X, _ = _data()
     duplicates = np.repeat(X[:5], 6, axis=0)
-    fitted = _with_stub(strategy).fit(duplicates, np.zeros(30, dtype=int))
+    one_class = np.zeros(30, dtype=int)
+    # Some models refuse a single class, which is not the strategy's fault.
+    y = one_class if strategy._model is None else np.arange(30) % 2
+    fitted = _with_stub(strategy).fit(duplicates, y)
     assert len(set(fitted.select(duplicates, 10).tolist())) == 10
 
 

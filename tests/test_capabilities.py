@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from sklearn.compose import make_column_transformer
+from sklearn.datasets import load_iris
 from sklearn.ensemble import (
     AdaBoostClassifier,
     BaggingClassifier,
@@ -22,8 +23,9 @@ from sklearn.preprocessing import MinMaxScaler, PolynomialFeatures, StandardScal
 from sklearn.semi_supervised import LabelSpreading, SelfTrainingClassifier
 from sklearn.svm import SVC
 
-from skal import capabilities
-from skal.strategies import Margin
+from skal import ActiveLearner, capabilities
+from skal.capabilities import allows_nan
+from skal.strategies import Margin, QueryStrategy
 from skal.testing import Stub
 
 CONTINUING = [LogisticRegression(), SGDClassifier(), MLPClassifier()]
@@ -198,3 +200,49 @@ def test_the_model_is_named_through_a_frozen_estimator():
     model = FrozenEstimator(Stub(broken=True).fit([[0.0], [1.0]], [0, 1]))
     with pytest.raises(ValueError, match="Stub"):
         capabilities.predict_proba(model, np.zeros((4, 1)))
+
+
+class Draws(QueryStrategy):
+    """Needs what no model here has."""
+
+    requires = ("sample_everything",)
+
+    def _score(self, X, rng):
+        return np.zeros(len(X))
+
+
+def test_a_capability_that_skal_does_not_know_is_refused_in_a_sentence():
+    X, y = np.eye(4), np.array([0, 1, 0, 1])
+    for refused in (Draws(LogisticRegression()), ActiveLearner(LogisticRegression(), Draws())):
+        with pytest.raises(TypeError, match="needs a model with sample_everything, which LogisticRegression"):
+            refused.fit(X, y)
+
+
+@pytest.mark.parametrize(
+    ("steps", "expected"),
+    [
+        ((SimpleImputer(), LogisticRegression()), True),
+        ((StandardScaler(), SimpleImputer(), LogisticRegression()), True),
+        ((StandardScaler(), LogisticRegression()), False),
+        ((StandardScaler(), HistGradientBoostingClassifier()), True),
+        (("passthrough", LogisticRegression()), False),
+    ],
+)
+def test_scalers_leave_nan_to_the_next_step(steps, expected):
+    assert allows_nan(make_pipeline(*steps)) is expected
+
+
+class Told(LogisticRegression):
+    """Notes what the loop tells."""
+
+    def fit(self, X, y, *, al_round=None, al_queried=None, previous=None):
+        self.told_ = al_round, len(al_queried), previous
+        return super().fit(X, y)
+
+
+def test_facts_of_the_loop_reach_the_end_of_a_pipeline():
+    X, y = load_iris(return_X_y=True)
+    model = make_pipeline(StandardScaler(), Told())
+    learner = ActiveLearner(model, n_initial=20, batch_size=5, n_rounds=2, random_state=0).fit(X, y)
+    assert [model[-1].told_[:2] for model in learner.models_] == [(0, 20), (1, 5), (2, 5)]
+    assert learner.models_[1][-1].told_[2] is learner.models_[0]

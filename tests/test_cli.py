@@ -142,3 +142,8 @@ def test_the_command_is_installed_and_compares_nets(tmp_path):
     assert done.returncode == 0, done.stderr
     assert done.stderr == ""
     assert "NetClassifier" in (tmp_path / "report.html").read_text()
+
+
+def test_more_first_rows_than_the_pool_has_are_refused(tmp_path, capsys):
+    assert main([*FAST, "--n-initial", "5000", "--out", str(tmp_path)]) == 2
+    assert "--n-initial 5000 is more than the" in capsys.readouterr().err

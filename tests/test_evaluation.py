@@ -190,3 +190,8 @@ def test_a_learner_that_cant_be_told_from_others_is_refused(tmp_path):
     flat = make_pipeline(FunctionTransformer(lambda X: X), GaussianNB())
     with pytest.raises(ValueError, match="a name in a module"):
         compare([ActiveLearner(flat)], X, y, n_seeds=1, path=tmp_path / "runs.csv")
+
+
+def test_only_learners_are_compared():
+    with pytest.raises(TypeError, match="takes ActiveLearners"):
+        compare([GaussianNB()], np.zeros((4, 1)), [0, 1, 0, 1])

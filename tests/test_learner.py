@@ -14,6 +14,7 @@ import pandas as pd
 import pytest
 import sklearn
 from scipy import sparse
+from sklearn import config_context
 from sklearn.base import BaseEstimator, ClassifierMixin, clone
 from sklearn.compose import make_column_transformer
 from sklearn.datasets import load_digits, load_iris
@@ -23,7 +24,7 @@ from sklearn.exceptions import NotFittedError
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LinearRegression, LogisticRegression, Perceptron, SGDClassifier
-from sklearn.model_selection import GridSearchCV
+from sklearn.model_selection import GridSearchCV, cross_validate
 from sklearn.naive_bayes import GaussianNB
 from sklearn.neural_network import MLPClassifier
 from sklearn.pipeline import make_pipeline
@@ -777,3 +778,29 @@ def test_a_monitor_sees_each_round_and_changes_nothing():
     used = [np.flatnonzero((plain.labeled_iter_ >= 0) & (plain.labeled_iter_ <= r)) for r in range(4)]
     expected = [model.score(X[rows], Y[rows]) for model, rows in zip(plain.models_, used, strict=True)]
     assert [entry["accuracy"] for entry in monitor.get_logs().data] == expected
+
+
+def test_a_pool_is_known_again_in_another_form():
+    X, y = load_digits(return_X_y=True)
+    X, y = X[:300], y[:300]
+    learner = ActiveLearner(GaussianNB(), n_rounds=2, random_state=0).fit(X, y)
+    labeled = learner.labeled_iter_ >= 0
+    for same in (X.astype(np.float32), X.tolist(), pd.DataFrame(X).to_numpy()):
+        assert not labeled[learner.query(same, 260)].any()
+
+
+def test_metadata_of_score_is_requested_and_used():
+    X, y = load_iris(return_X_y=True)
+    weight = np.where(y == 1, 100.0, 1.0)
+    with config_context(enable_metadata_routing=True):
+        model = GaussianNB().set_fit_request(sample_weight=False)
+        learner = ActiveLearner(model, n_rounds=1, random_state=0).set_score_request(sample_weight=True)
+        weighted, plain = (
+            cross_validate(learner, X, y, params=params, cv=3)["test_score"]
+            for params in ({"sample_weight": weight}, {})
+        )
+    assert not np.array_equal(weighted, plain)
+
+
+def test_a_model_that_transforms_is_a_transformer_inside_too():
+    check_estimator(ActiveLearner(LinearDiscriminantAnalysis()), on_skip=None)

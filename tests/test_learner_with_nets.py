@@ -199,3 +199,11 @@ def test_models_swap_freely_in_one_grid():
     grid = {"estimator": [NetClassifier(max_epochs=3, n_threads=1), LogisticRegression()]}
     search = GridSearchCV(clone(learner(n_rounds=1)), grid, cv=2).fit(X, y)
     assert len(search.cv_results_["params"]) == 2
+
+
+def test_a_dataset_of_pairs_is_a_pool():
+    pairs = torch.utils.data.TensorDataset(torch.from_numpy(images), torch.from_numpy(y))
+    fitted = learner().fit(pairs, y)
+    assert (fitted.labeled_iter_ >= 0).sum() == 40
+    np.testing.assert_allclose(fitted.predict_proba(pairs), fitted.predict_proba(images), atol=1e-6)
+    assert (fitted.labeled_iter_[fitted.query(pairs, 260)] == -1).all()

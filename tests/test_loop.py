@@ -6,7 +6,7 @@ from itertools import islice, pairwise
 import numpy as np
 import pytest
 from sklearn.datasets import load_iris
-from sklearn.linear_model import LogisticRegression, SGDClassifier
+from sklearn.linear_model import LogisticRegression, Perceptron, SGDClassifier
 from sklearn.naive_bayes import GaussianNB
 from sklearn.neural_network import MLPClassifier
 from sklearn.pipeline import make_pipeline
@@ -262,3 +262,20 @@ def test_an_oracle_may_answer_in_any_words():
     oracle = lambda rows: [names[Y[row]] for row in rows]  # noqa: E731
     played = list(islice(rounds(GaussianNB(), Margin(), pool, oracle, batch_size=5, random_state=0), 3))
     assert played[-1].estimator.classes_.tolist() == ["a", "bbb", "cc"]
+
+
+def test_what_can_not_run_is_refused_before_any_training():
+    X, y = load_iris(return_X_y=True)
+    pool = Pool(X)
+
+    class Untrained(Perceptron):
+        def fit(self, X, y):
+            raise AssertionError("trained before it was refused")
+
+    with pytest.raises(ValueError, match=r"call pool\.label"):
+        next(rounds(LogisticRegression(), Random(), pool, lambda rows: y[rows]))
+    pool.label([0, 50, 100], y[[0, 50, 100]], number=0)
+    with pytest.raises(TypeError, match=r"Margin\(\) needs a model with predict_proba, which Untrained"):
+        next(rounds(Untrained(), Margin(), pool, lambda rows: y[rows]))
+    with pytest.raises(TypeError, match="needs a QueryStrategy"):
+        next(rounds(LogisticRegression(), None, pool, lambda rows: y[rows]))

@@ -8,8 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.datasets import load_iris
 from sklearn.dummy import DummyClassifier
+from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import accuracy_score, make_scorer
-from sklearn.model_selection import GridSearchCV
+from sklearn.model_selection import GridSearchCV, cross_validate
 from sklearn.naive_bayes import GaussianNB
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
@@ -134,3 +135,13 @@ def test_an_unknown_scoring_is_refused_at_once():
     for make in (labeled_scorer, learning_curve_auc):
         with pytest.raises(ValueError, match="acuracy"):
             make("acuracy")
+
+
+def test_the_learner_inside_a_search_has_the_curve():
+    X, y = load_iris(return_X_y=True)
+    learner = ActiveLearner(LogisticRegression(max_iter=1000), n_rounds=1, random_state=0)
+    search = GridSearchCV(learner, {"batch_size": [5, 10]}, cv=2, scoring=learning_curve_auc())
+    scores = cross_validate(search, X, y, cv=2, scoring=learning_curve_auc(), error_score="raise")
+    assert np.isfinite(scores["test_score"]).all()
+    with pytest.raises(TypeError, match="has no learning curve"):
+        learning_curve_auc()(LogisticRegression().fit(X[:, :1], y), X[:, :1], y)

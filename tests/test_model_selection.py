@@ -25,7 +25,11 @@ def test_each_labelled_row_is_tested_once_and_gaps_always_train(gaps, n_splits, 
     elif kind != "ints":
         y = np.array(["a", "b", "c", None], dtype=object)[y]
         y = pd.Series(y, index=np.arange(len(y))[::-1]) if kind == "series" else y
-    folds = list(LabeledKFold(n_splits, shuffle=shuffle, random_state=0).split(np.zeros(len(y)), y))
+    folds = list(
+        LabeledKFold(n_splits, shuffle=shuffle, random_state=0 if shuffle else None).split(
+            np.zeros(len(y)), y
+        )
+    )
     assert len(folds) == n_splits
     np.testing.assert_array_equal(np.sort(np.concatenate([test for _, test in folds])), np.flatnonzero(~gaps))
     classes = np.where(gaps, -1, np.arange(len(gaps)) % 3)
@@ -59,3 +63,13 @@ def test_number_of_splits_and_repr():
 def test_too_few_splits_are_refused():
     with pytest.raises(ValueError, match="n_splits"):
         list(LabeledKFold(1).split(np.zeros(4), [0, 1, 0, 1]))
+
+
+def test_what_can_not_be_split_is_refused():
+    y = np.array([0, 1] * 5)
+    with pytest.raises(ValueError, match="inconsistent numbers of samples"):
+        next(LabeledKFold(2).split(np.zeros(4), y))
+    with pytest.raises(ValueError, match="needs y"):
+        next(LabeledKFold(2).split(np.zeros(10), None))
+    with pytest.raises(ValueError, match="shuffle=True"):
+        next(LabeledKFold(2, random_state=1).split(y, y))

@@ -88,3 +88,14 @@ def test_masks_per_row_are_labels_too():
     masks = np.arange(8).reshape(2, 2, 2)
     pool.label([3, 1], masks, number=0)
     np.testing.assert_array_equal(pool.y[[3, 1]], masks)
+
+
+@pytest.mark.parametrize("answer", [[2.7], ["cat"], [None]])
+def test_a_later_label_of_another_kind_is_refused_and_changes_nothing(answer):
+    pool = Pool(np.zeros((4, 1)))
+    pool.label([0], [3], number=0)
+    with pytest.raises(ValueError, match="not of the kind"):
+        pool.label([1], answer, number=1)
+    assert pool.labeled.tolist() == [0]
+    pool.label([1], np.array([2.0]), number=1)  # a whole number is one, however it is written
+    assert pool.y[[0, 1]].tolist() == [3, 2]

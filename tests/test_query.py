@@ -154,3 +154,19 @@ def test_a_table_has_no_sheet(tmp_path):
     np.savez(tmp_path / "pool.npz", X=digits.data[:50])
     assert query(tmp_path / "pool.npz", "--labels", str(tmp_path / "mine.csv")) == 0
     assert sorted(file.name for file in tmp_path.iterdir()) == ["mine.csv", "pool.npz"]
+
+
+def test_an_odd_quote_and_a_second_label_column_are_refused(pool, capsys):
+    query(pool, "--n", "10")
+    path = pool.with_suffix(".labels.csv")
+    lines = path.read_text().splitlines()
+    for broken in (
+        [lines[0], lines[1].replace(",", ',"', 1), *lines[2:]],
+        ["row,label,label", *lines[1:]],
+    ):
+        path.write_text("\n".join(broken) + "\n")
+        before = path.read_text()
+        assert query(pool) == 2
+        error = capsys.readouterr().err
+        assert "quote" in error or "each once" in error
+        assert path.read_text() == before

@@ -6,7 +6,8 @@ import pytest
 from scipy import sparse
 from sklearn.base import BaseEstimator
 
-from skal._rows import check_rows, n_rows, take
+from skal._rows import check_rows, digest, n_rows, take
+from skal.strategies import Random
 
 TABLE = np.arange(12.0).reshape(4, 3)
 CONTAINERS = {
@@ -97,3 +98,24 @@ def test_no_rows_are_refused_where_one_is_needed(X):
 def test_narrow_integers_are_not_widened():
     X = TABLE.astype(np.uint8)
     assert check_rows(Owner(), X, allow_nan=False, reset=True).dtype == np.uint8
+
+
+def test_rows_have_one_digest_in_all_containers():
+    X = np.random.RandomState(0).normal(size=(5, 3))
+    same = [X, X.astype(np.float32), X.tolist(), pd.DataFrame(X), np.asfortranarray(X)]
+    assert len({digest(rows) for rows in same}) == 1
+    assert digest(X) != digest(X + 1)
+    assert digest(["a", "b"]) == digest(np.array(["a", "b"])) != digest(["a", "c"])
+    assert digest(sparse.csr_matrix(X)) == digest(sparse.coo_matrix(X))
+
+
+def test_matrices_without_rows_are_taken_by_row():
+    X = sparse.coo_matrix(np.eye(4))
+    np.testing.assert_array_equal(take(X, [2, 0]).toarray(), np.eye(4)[[2, 0]])
+
+
+def test_a_frame_of_numbers_is_checked_like_an_array():
+    frame = pd.DataFrame({"a": [1.0, np.nan], "b": ["x", "y"]})
+    with pytest.raises(ValueError, match="contains NaN"):
+        check_rows(Random(), frame, allow_nan=False, reset=True)
+    assert check_rows(Random(), frame, allow_nan=True, reset=True) is frame

@@ -80,6 +80,16 @@ class SkorchNet(NeuralNetClassifier):
     def _check_parameters(self):
         params = {name: getattr(self, name) for name in self._parameter_constraints}
         check_parameters(self._parameter_constraints, params, type(self).__name__)
+        if not (self.module is None or callable(self.module)):
+            raise ValueError(
+                f"module={self.module!r} is neither a torch module nor a class of modules, nor None"
+            )
+        try:
+            self._place()
+        except RuntimeError as error:
+            raise ValueError(
+                f"device={self.device!r} is none that torch knows: 'auto', 'cpu' or 'cuda'"
+            ) from error
         if self._place().type == "cuda" and not torch.cuda.is_available():
             raise ValueError(
                 f"device={self.device!r} needs a GPU, and torch finds none: device='auto' takes the CPU"

@@ -201,6 +201,7 @@ class NetClassifier(SkorchNet):
         self : NetClassifier
             The fitted net.
         """
+        self._check_parameters()
         start_over = not (self.warm_start and self.initialized_)
         X, codes = self._check_training_set(X, y, sample_weight, self.classes, start_over)
         if start_over:
@@ -213,6 +214,7 @@ class NetClassifier(SkorchNet):
         `classes` names all labels that may come, as in scikit-learn; only the first call reads it, and only
         where the parameter `classes` is None.
         """
+        self._check_parameters()
         classes = classes if self.classes is None else self.classes
         X, codes = self._check_training_set(X, y, sample_weight, classes, not self.initialized_)
         if not self.initialized_:

@@ -31,7 +31,9 @@ def row_weights(y, sample_weight, class_weight):
         return None
     weight = check_sample_weight(sample_weight, y)
     if class_weight is not None:
-        weight = weight * compute_sample_weight(class_weight, y)
+        if isinstance(class_weight, dict):  # scikit-learn refuses a class that has no row yet
+            class_weight = {label: class_weight[label] for label in class_weight if (y == label).any()}
+        weight = weight * (compute_sample_weight(class_weight, y) if class_weight else 1)
     if not weight.sum() > 0:
         raise ValueError("the weights of all rows are zero: there is nothing to learn from")
     return weight / weight.mean()

@@ -12,10 +12,11 @@ from sklearn.base import (
 )
 from sklearn.frozen import FrozenEstimator
 from sklearn.utils import get_tags
+from sklearn.utils.metadata_routing import MetadataRouter, MethodMapping, process_routing
 from sklearn.utils.validation import check_consistent_length, check_is_fitted
 
 from skal import capabilities, labels
-from skal._compat import HasMethods, slice_fit_params
+from skal._compat import HasMethods, routing_enabled, slice_fit_params
 from skal._rows import check_rows, n_rows, take
 from skal._seeds import derive, draw_seed, seed_open_states
 from skal.selection import top
@@ -88,6 +89,8 @@ class QueryStrategy(ClassNamePrefixFeaturesOutMixin, TransformerMixin, MetaEstim
         ValueError
             If X or y is malformed, or no row has a label.
         """
+        if routing_enabled() and fit_params:
+            fit_params = process_routing(self, "fit", **fit_params).estimator.fit
         return self._fit_rows(X, y, fit_params, may_have_gaps=True)
 
     def _fit_rows(self, X, y, fit_params, may_have_gaps):
@@ -161,12 +164,25 @@ class QueryStrategy(ClassNamePrefixFeaturesOutMixin, TransformerMixin, MetaEstim
             raise TypeError(f"{type(self).__name__} was asked to select n={n!r} rows; n must be an integer.")
         if not 0 <= n <= n_rows(X):
             raise ValueError(
-                f"{type(self).__name__} was asked to select n={n} of {n_rows(X)} rows; ask for no more rows "
-                "than there are."
+                f"{type(self).__name__} was asked to select n={n} of {n_rows(X)} rows; n goes from 0 to the "
+                "number of rows."
             )
         if n == 0:  # models refuse to look at no rows
             return np.empty(0, dtype=np.intp)
         return self._select(X, n, self._rng("select", X))
+
+    def get_metadata_routing(self):
+        """Where fit parameters go: to `fit` of the model, where the strategy has one.
+
+        Returns
+        -------
+        MetadataRouter
+        """
+        router = MetadataRouter(owner=self)
+        if self._model is None:
+            return router
+        to_fit = MethodMapping().add(caller="fit", callee="fit")
+        return router.add(estimator=self._model, method_mapping=to_fit)
 
     def transform(self, X):
         """The scores as one column; (n_rows, ...) -> (n_rows, 1)."""
@@ -238,8 +254,8 @@ class QueryStrategy(ClassNamePrefixFeaturesOutMixin, TransformerMixin, MetaEstim
         if self._model is None:  # nobody looks into X
             tags.input_tags.sparse = tags.input_tags.string = True
         else:
-            inner = get_tags(self._model).input_tags
-            tags.input_tags.sparse, tags.input_tags.allow_nan = inner.sparse, inner.allow_nan
+            tags.input_tags.sparse = get_tags(self._model).input_tags.sparse
+            tags.input_tags.allow_nan = capabilities.allows_nan(self._model)
         return tags
 
 

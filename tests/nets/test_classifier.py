@@ -303,3 +303,13 @@ def test_score_is_accuracy_with_weights():
     net = small().fit(X, names)
     weight = np.random.RandomState(0).rand(90)
     assert net.score(X, names, weight) == accuracy_score(names, net.predict(X), sample_weight=weight)
+
+
+@pytest.mark.parametrize(
+    ("params", "words"),
+    [({"device": "gpu"}, "'auto', 'cpu' or 'cuda'"), ({"module": "cnn"}, "neither a torch module"),
+     ({"class_weight": "bal"}, "of NetClassifier must be")],
+)  # fmt: skip
+def test_parameters_are_refused_before_the_data_are_looked_at(params, words):
+    with pytest.raises(ValueError, match=words):
+        NetClassifier(**params).fit(np.zeros((4, 2)), [0, 1, 0, 1])

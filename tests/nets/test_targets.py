@@ -44,3 +44,9 @@ def test_rows_become_exact_distributions_or_an_error():
     for wrong in ([[0.2, 0.2]], [[1.5, -0.5]]):
         with pytest.raises(ValueError, match="no probabilities"):
             as_distribution(np.array(wrong), "net")
+
+
+def test_a_class_without_rows_may_have_a_weight():
+    y = np.array([0, 0, 1])
+    np.testing.assert_allclose(row_weights(y, None, {1: 4.0, 9: 5.0}), [0.5, 0.5, 2])
+    np.testing.assert_allclose(row_weights(y, None, {9: 5.0}), np.ones(3))

@@ -5,16 +5,18 @@ import pandas as pd
 import pytest
 import sklearn
 from scipy import sparse
+from sklearn import config_context
 from sklearn.base import clone
 from sklearn.datasets import load_iris
 from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression, Perceptron, Ridge
 from sklearn.naive_bayes import GaussianNB
 from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 from sklearn.tree import DecisionTreeClassifier
 
 from skal.strategies import Entropy, Margin, QueryStrategy, Random, Subsample, with_estimator
-from skal.testing import Stub
+from skal.testing import Stub, check_query_strategy
 
 X, Y = load_iris(return_X_y=True)
 ORDER = np.random.RandomState(0).permutation(150)
@@ -162,3 +164,22 @@ def test_random_takes_images_texts_and_nothing_at_all():
 def test_metadata_routing_leaves_a_plain_fit_alone():
     with sklearn.config_context(enable_metadata_routing=True):
         assert Margin(GaussianNB()).fit(X, Y).select(X, 2).shape == (2,)
+
+
+def test_metadata_reach_the_model_where_they_are_requested():
+    X, y = load_iris(return_X_y=True)
+    weight = np.where(y == 1, 1000.0, 1.0)
+    with config_context(enable_metadata_routing=True):
+        for inside in (lambda model: Margin(model, random_state=0), lambda model: Subsample(Margin(model))):
+            scores = [
+                inside(GaussianNB().set_fit_request(sample_weight=request))
+                .fit(X, y, **({"sample_weight": weight} if request else {}))
+                .score(X)
+                for request in (True, False)
+            ]
+            assert not np.allclose(*scores)
+
+
+def test_the_contract_holds_around_an_ordinary_model():
+    check_query_strategy(Margin(GaussianNB()))
+    check_query_strategy(Random(make_pipeline(StandardScaler(), LogisticRegression())))
