@@ -94,7 +94,7 @@ class SkorchNet(NeuralNetClassifier):
             raise ValueError(
                 f"device={self.device!r} needs a GPU, and torch finds none: device='auto' takes the CPU"
             )
-        if self.amp and self.dtype != "float32":
+        if self.amp and self.dtype not in ("auto", "float32"):
             raise ValueError(f"amp={self.amp!r} needs dtype='float32', not {self.dtype!r}")
 
     def get_params_for(self, prefix):
@@ -130,6 +130,7 @@ class SkorchNet(NeuralNetClassifier):
     def initialize(self):
         """Build module, criterion, optimizer and callbacks from the seed; drop what was learned."""
         self._check_parameters()
+        vars(self).pop("dtype_", None)
         self.seed_ = draw_seed(self.random_state)
         with self._isolated("initialize"):
             return super().initialize()
@@ -270,6 +271,9 @@ class SkorchNet(NeuralNetClassifier):
         return torch.device(self.device or "cpu")
 
     def _torch_dtype(self):
+        """The number type of module and input; None leaves both alone."""
+        if self.dtype == "auto":  # known when the module is built
+            return vars(self).get("dtype_", torch.float32)
         return None if self.dtype is None else getattr(torch, self.dtype)
 
     def _amp_dtype(self):

@@ -48,8 +48,9 @@ class NetClassifier(SkorchNet):
         Where to compute; "auto" is a GPU where there is one. Data in memory goes to a GPU once, if it fits.
     amp : bool, "bfloat16" or "float16", default=False
         Compute the module's output in mixed precision. True takes bfloat16 where the device has it.
-    dtype : "float32", "float64" or None, default="float32"
-        Number type of the module and its input. None leaves both, for a module that takes token numbers.
+    dtype : "auto", "float32", "float64" or None, default="auto"
+        Number type of the module and its input. "auto" is float64 for a module with float64 weights, else
+        float32. None leaves both, for a module that takes token numbers.
     criterion : class, default=torch.nn.CrossEntropyLoss
         The loss. With ``torch.nn.NLLLoss`` the module returns probabilities, as in skorch.
     optimizer : class, default=torch.optim.Adam
@@ -113,7 +114,7 @@ class NetClassifier(SkorchNet):
         "random_state": ["random_state"],
         "n_threads": [Interval(Integral, 1, None, closed="left"), None],
         "amp": ["boolean", StrOptions({"bfloat16", "float16"})],
-        "dtype": [StrOptions({"float32", "float64"}), None],
+        "dtype": [StrOptions({"auto", "float32", "float64"}), None],
         "max_epochs": [Interval(Integral, 0, None, closed="left")],
         "batch_size": [Interval(Integral, 1, None, closed="left"), Interval(Integral, -1, 0, closed="left")],
         "warm_start": ["boolean"],
@@ -132,7 +133,7 @@ class NetClassifier(SkorchNet):
         n_threads=None,
         device="auto",
         amp=False,
-        dtype="float32",
+        dtype="auto",
         criterion=torch.nn.CrossEntropyLoss,
         optimizer=torch.optim.Adam,
         lr=0.003,
@@ -253,6 +254,8 @@ class NetClassifier(SkorchNet):
         learned = {"in_shape": in_shape, "n_classes": None if classes is None else len(classes)}
         module = default_module(in_shape) if self.module is None else self.module
         module = built(module, self.get_params_for("module"), learned)
+        if any(weight.dtype == torch.float64 for weight in module.parameters()):
+            self.dtype_ = torch.float64
         self.module_ = module if self.dtype is None else module.to(self._torch_dtype())
         return self
 

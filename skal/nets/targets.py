@@ -71,7 +71,7 @@ def as_distribution(proba, net):
     if not np.isfinite(total).all():
         raise ValueError(
             f"{net} predicts probabilities that are not finite: its training diverged (take a smaller lr), "
-            f"or X has values that its number type {net.dtype} can't hold"
+            f"or X has values that its number type {net._torch_dtype()} can't hold"
         )
     if (proba < 0).any() or np.abs(total - 1).max() > 1e-3:
         raise ValueError(

@@ -15,7 +15,7 @@ from sklearn.metrics import accuracy_score
 from sklearn.model_selection import GridSearchCV, HalvingGridSearchCV, cross_validate
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
-from sklearn.utils.estimator_checks import parametrize_with_checks
+from sklearn.utils.estimator_checks import check_estimator, parametrize_with_checks
 
 from skal.nets import NetClassifier, SmallMLP
 
@@ -313,3 +313,28 @@ def test_score_is_accuracy_with_weights():
 def test_parameters_are_refused_before_the_data_are_looked_at(params, words):
     with pytest.raises(ValueError, match=words):
         NetClassifier(**params).fit(np.zeros((4, 2)), [0, 1, 0, 1])
+
+
+class DoubleLinear(torch.nn.Linear):
+    """Weights in float64, as the user of it wants them."""
+
+    def __init__(self, in_shape, n_classes):
+        super().__init__(*in_shape, n_classes, dtype=torch.float64)
+
+
+@pytest.mark.parametrize("module", [DoubleLinear, DoubleLinear((4,), 3)])
+def test_a_module_in_float64_stays_in_float64(module):
+    rng = np.random.RandomState(0)
+    X, y = rng.normal(size=(30, 4)), np.arange(30) % 3
+    net = NetClassifier(module, max_epochs=3, batch_size=-1, random_state=0).fit(X, y)
+    assert net.module_.weight.dtype is torch.float64
+    as_float32 = clone(net).set_params(dtype="float32").fit(X, y)
+    assert as_float32.module_.weight.dtype is torch.float32
+    assert NetClassifier(max_epochs=1).fit(X, y).module_.output.weight.dtype is torch.float32
+    # A refit with another module does not inherit the number type of the last one.
+    net.set_params(module=torch.nn.Linear(4, 3)).fit(X, y)
+    assert net.module_.weight.dtype is torch.float32
+
+
+def test_check_estimator_of_a_float64_module_on_all_rows_at_once():
+    check_estimator(NetClassifier(DoubleLinear, batch_size=-1, lr=0.05, n_threads=1), on_skip=None)
