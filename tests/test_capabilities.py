@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import torch
 from sklearn.compose import make_column_transformer
 from sklearn.datasets import load_iris
 from sklearn.ensemble import (
@@ -171,7 +172,6 @@ def test_unfitted_models_are_judged_by_what_they_will_be_able_to_do(model):
 
 
 def test_no_model_and_a_bare_torch_module_are_refused():
-    torch = pytest.importorskip("torch")
     with pytest.raises(TypeError, match="estimator="):
         capabilities.require(Margin(), None, ("predict_proba",))
     for module in (torch.nn.Linear(2, 2), torch.nn.Linear):

@@ -2,7 +2,6 @@
 
 import subprocess
 import sys
-from importlib.util import find_spec
 
 import pytest
 
@@ -34,16 +33,11 @@ def test_dir_shows_what_there_is():
 
 @pytest.mark.parametrize("name", skal.__all__)
 def test_every_public_name_resolves(name):
-    home = skal._HOME.get(name)
-    if home is not None and find_spec(home) is None:
-        pytest.skip(f"{home} is not written yet")
     assert getattr(skal, name) is not None
 
 
 @pytest.mark.parametrize("module", sorted(skal._MODULES))
 def test_every_module_resolves_and_keeps_its_list(module):
-    if find_spec(f"skal.{module}") is None:
-        pytest.skip(f"skal.{module} is not written yet")
     loaded = getattr(skal, module)
     for name in getattr(loaded, "__all__", []):
         assert hasattr(loaded, name)

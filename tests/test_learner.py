@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import sklearn
+import torch
 from scipy import sparse
 from sklearn import config_context
 from sklearn.base import BaseEstimator, ClassifierMixin, clone
@@ -710,7 +711,6 @@ def test_what_can_not_work_is_refused_before_any_training(bad, error, words):
 
 
 def test_a_bare_module_is_refused_with_advice():
-    torch = pytest.importorskip("torch")
     with pytest.raises(TypeError, match=r"NetClassifier\(module\)"):
         ActiveLearner(torch.nn.Linear(4, 3)).fit(X, Y)
 
@@ -763,14 +763,14 @@ def test_weights_of_a_semi_supervised_model_keep_all_rows():
 
 
 def test_callbacks_of_scikit_learn(capsys):
-    callback = pytest.importorskip("sklearn.callback")
+    callback = pytest.importorskip("sklearn.callback", reason="scikit-learn 1.9 and newer")
     monitored = learner(LogisticRegression())
     monitored.set_callbacks(callback.ProgressBar()).fit(X, Y)
     assert "ActiveLearner" in capsys.readouterr().out
 
 
 def test_a_monitor_sees_each_round_and_changes_nothing():
-    callback = pytest.importorskip("sklearn.callback")
+    callback = pytest.importorskip("sklearn.callback", reason="scikit-learn 1.9 and newer")
     monitor = callback.ScoringMonitor(scoring="accuracy")
     watched = learner(LogisticRegression()).set_callbacks(monitor).fit(X, Y)
     plain = learner(LogisticRegression()).fit(X, Y)
