@@ -159,7 +159,7 @@ def _command(commands, name, run, summary, description, epilog):
 
 def _add_model(add):
     add("--model", metavar="M", help="cnn, mlp, logistic or forest (default: cnn for images, mlp for tables)")
-    add("--epochs", type=_positive, default=50, metavar="N", help="epochs of a net (default 50)")
+    add("--epochs", type=_positive, default=100, metavar="N", help="epochs of a net (default 100)")
 
 
 def _positive(text):
