@@ -28,7 +28,7 @@ from skal._rows import digest, n_rows, take
 from skal._seeds import derive, draw_seed
 from skal.pool import Pool
 from skal.strategies import Margin, QueryStrategy
-from skal.strategies._base import check_model
+from skal.strategies._base import check_is_strategy, check_model
 
 __all__ = ["ActiveLearner"]
 
@@ -177,8 +177,7 @@ class ActiveLearner(CallbackSupportMixin, DelegatingClassifier):
             If X, y or a parameter is malformed.
         """
         strategy = self._check_parameters()
-        X, y, is_known = self._check_data(X, y)
-        classes = labels.vocabulary(y[is_known])
+        X, y, is_known, classes = self._check_data(X, y)
         seed = draw_seed(self.random_state)
         pool = Pool(X, may_query=is_known, dtype=y.dtype)
         first = self._first_rows(X, y, is_known, derive(seed, "initial"))
@@ -264,8 +263,9 @@ class ActiveLearner(CallbackSupportMixin, DelegatingClassifier):
     def _check_parameters(self):
         """The strategy, once everything that can be refused without looking at data has been."""
         capabilities.require(self, self.estimator)
-        self._validate_params()
         strategy = Margin() if self.strategy is None else self.strategy
+        check_is_strategy(strategy)
+        self._validate_params()
         check_model(strategy, lent=self.estimator)
         if self.n_rounds is None and self.max_labels is None:
             raise ValueError("n_rounds=None needs max_labels, which then ends the loop.")
@@ -286,8 +286,9 @@ class ActiveLearner(CallbackSupportMixin, DelegatingClassifier):
             assert_all_finite(y[is_known], input_name="y")
         if not is_known.any():
             raise ValueError(f"ActiveLearner needs labels to start from: none of the {len(y)} rows has one.")
+        classes = labels.vocabulary(y[is_known])
         check_classification_targets(y[is_known])
-        return X, y, is_known
+        return X, y, is_known, classes
 
     def _first_rows(self, X, y, is_known, seed):
         if self.n_rounds == 0:
@@ -300,15 +301,14 @@ class ActiveLearner(CallbackSupportMixin, DelegatingClassifier):
         The vocabulary: then its outputs stay when a class turns up late. The mark that the loop hides
         labels with: then it need not guess from the labels revealed so far.
         """
-        told = {"classes": (None, classes.tolist())}
-        if capabilities.is_semi_supervised(self.estimator):
-            told["unlabeled"] = ("auto", -1)
-        params, open_params = self.estimator.get_params(), {}
-        for name, (default, value) in told.items():
-            full_name = capabilities.final_parameter(self.estimator, name)
-            if full_name is not None and repr(params[full_name]) == repr(default):
-                open_params[full_name] = value
-        return clone(self.estimator).set_params(**open_params) if open_params else self.estimator
+        params, told = self.estimator.get_params(), {}
+        name = capabilities.final_parameter(self.estimator, "classes")
+        if name is not None and params[name] is None:
+            told[name] = classes.tolist()
+        name = capabilities.final_parameter(self.estimator, "unlabeled")
+        if capabilities.is_semi_supervised(self.estimator) and name is not None and params[name] == "auto":
+            told[name] = -1
+        return clone(self.estimator).set_params(**told) if told else self.estimator
 
     def _record(self, running, pool, vocabulary):
         """Run the loop, keeping what the fitted learner shows."""

@@ -14,7 +14,7 @@ from skal._compat import slice_fit_params
 from skal._seeds import derive, draw_seed, seed_open_states
 from skal.selection import priority
 from skal.strategies import QueryStrategy, with_estimator
-from skal.strategies._base import check_model
+from skal.strategies._base import check_is_strategy, check_model
 
 __all__ = ["Round", "bind", "rounds"]
 
@@ -101,8 +101,7 @@ def rounds(
     >>> [(r.number, r.n_labeled) for r in islice(loop, 3)]
     [(0, 6), (1, 11), (2, 16)]
     """
-    if not isinstance(strategy, QueryStrategy):
-        raise TypeError(f"rounds needs a QueryStrategy, such as Margin(), and got {strategy!r}.")
+    check_is_strategy(strategy)
     check_model(strategy, lent=estimator)
     if len(pool.labeled) == 0:
         raise ValueError(

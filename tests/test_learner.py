@@ -804,3 +804,15 @@ def test_metadata_of_score_is_requested_and_used():
 
 def test_a_model_that_transforms_is_a_transformer_inside_too():
     check_estimator(ActiveLearner(LinearDiscriminantAnalysis()), on_skip=None)
+
+
+@pytest.mark.parametrize("strategy", ["margin", Margin, GaussianNB()])
+def test_what_is_no_strategy_is_refused_with_an_example(strategy):
+    with pytest.raises(TypeError, match=r"is no query strategy; pass an object .* such as Margin\(\)"):
+        ActiveLearner(GaussianNB(), strategy).fit(X, Y)
+
+
+def test_labels_that_can_not_be_sorted_are_refused_in_a_sentence():
+    mixed = np.array([1, "a"] * (len(X) // 2) + [1] * (len(X) % 2), dtype=object)
+    with pytest.raises(ValueError, match="labels of the types int, str, which can't be sorted"):
+        ActiveLearner(GaussianNB()).fit(X, mixed)

@@ -277,5 +277,5 @@ def test_what_can_not_run_is_refused_before_any_training():
     pool.label([0, 50, 100], y[[0, 50, 100]], number=0)
     with pytest.raises(TypeError, match=r"Margin\(\) needs a model with predict_proba, which Untrained"):
         next(rounds(Untrained(), Margin(), pool, lambda rows: y[rows]))
-    with pytest.raises(TypeError, match="needs a QueryStrategy"):
+    with pytest.raises(TypeError, match="None is no query strategy"):
         next(rounds(LogisticRegression(), None, pool, lambda rows: y[rows]))

@@ -16,7 +16,7 @@ from sklearn.utils.metadata_routing import MetadataRouter, MethodMapping, proces
 from sklearn.utils.validation import check_consistent_length, check_is_fitted
 
 from skal import capabilities, labels
-from skal._compat import HasMethods, routing_enabled, slice_fit_params
+from skal._compat import HasMethods, InvalidParameterError, routing_enabled, slice_fit_params
 from skal._rows import check_rows, n_rows, take
 from skal._seeds import derive, draw_seed, seed_open_states
 from skal.selection import top
@@ -257,6 +257,20 @@ class QueryStrategy(ClassNamePrefixFeaturesOutMixin, TransformerMixin, MetaEstim
             tags.input_tags.sparse = get_tags(self._model).input_tags.sparse
             tags.input_tags.allow_nan = capabilities.allows_nan(self._model)
         return tags
+
+
+def check_is_strategy(strategy):
+    """Refuse what is no strategy: a name, a class, a model.
+
+    Raises
+    ------
+    InvalidParameterError
+        Which is a ValueError and a TypeError, as for scikit-learn's parameters.
+    """
+    if not isinstance(strategy, QueryStrategy):
+        raise InvalidParameterError(
+            f"{strategy!r} is no query strategy; pass an object of skal.strategies, such as Margin()."
+        )
 
 
 def check_model(strategy, lent):
