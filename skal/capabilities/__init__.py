@@ -1,0 +1,28 @@
+"""What a model can be asked for, whatever library it comes from.
+
+The only place that knows about other people's classes: a model's own method comes first, and what is
+inferred about classes that lack one stands in the closed lists of this package.
+"""
+
+from skal.capabilities._asking import predict_proba, require, supports
+from skal.capabilities._draws import draw_blocks, sample_proba
+from skal.capabilities._models import (
+    allows_nan,
+    continues_training,
+    final_parameter,
+    fit_parameter,
+    is_semi_supervised,
+)
+
+__all__ = [
+    "allows_nan",
+    "continues_training",
+    "draw_blocks",
+    "final_parameter",
+    "fit_parameter",
+    "is_semi_supervised",
+    "predict_proba",
+    "require",
+    "sample_proba",
+    "supports",
+]

@@ -1,0 +1,137 @@
+"""What a model is: what stands inside pipelines and searches, and what its class says of it."""
+
+import sys
+from inspect import signature
+
+from sklearn.frozen import FrozenEstimator
+from sklearn.pipeline import Pipeline
+from sklearn.utils import get_tags
+from sklearn.utils.metadata_routing import get_routing_for_object
+
+from skal._compat import BaseSearchCV, routing_enabled
+
+# What stands around a model and passes rows to it as they are.
+_TRANSPARENT = (BaseSearchCV, FrozenEstimator)
+
+
+def is_semi_supervised(model):
+    """Whether `fit` of the model wants the unlabelled rows too, marked in y."""
+    from sklearn.semi_supervised import LabelPropagation, LabelSpreading, SelfTrainingClassifier
+
+    model = last_step(model)  # searches stay closed: they would score the unlabelled rows
+    return getattr(model, "semi_supervised", False) or isinstance(
+        model, (LabelPropagation, LabelSpreading, SelfTrainingClassifier)
+    )
+
+
+def allows_nan(model):
+    """Whether NaN in X is the model's own business: it takes it, or a step of a pipeline fills it in."""
+    from sklearn.compose import ColumnTransformer
+
+    while isinstance(model, (*_TRANSPARENT, Pipeline)):
+        model = _first_to_meet_nan(model) if isinstance(model, Pipeline) else model.estimator
+    if isinstance(model, ColumnTransformer):  # does not look; its parts see a part of the columns each
+        return True
+    return model is not None and get_tags(model).input_tags.allow_nan
+
+
+def _first_to_meet_nan(pipeline):
+    """The first step that scalers, which ignore NaN and let it pass, leave it to."""
+    scalers = ("StandardScaler", "MinMaxScaler", "MaxAbsScaler", "RobustScaler", "passthrough")
+    steps = [step for _, step in pipeline.steps if step is not None]
+    return next(
+        (step for step in steps if (step if isinstance(step, str) else name_of(step)) not in scalers), None
+    )
+
+
+def final_parameter(model, name):
+    """The full name of a parameter of the model inside pipelines and searches; None if it has none."""
+    prefix, final = _final(model)
+    has_it = hasattr(final, "get_params") and name in final.get_params(deep=False)
+    return prefix + name if has_it else None
+
+
+def fit_parameter(model, name):
+    """The full name of a parameter of `fit` of a pipeline's last step, or of the model itself; else None."""
+    prefix = ""
+    while isinstance(model, Pipeline) and model.steps:
+        step, model = model.steps[-1]
+        prefix += f"{step}__"
+    if name not in signature(model.fit).parameters:
+        return None
+    if prefix and routing_enabled():  # then a pipeline takes what its steps have requested, without prefix
+        return name if get_routing_for_object(model).consumes("fit", [name]) else None
+    return prefix + name
+
+
+def continues_training(model):
+    """Whether ``warm_start=True`` goes on from the last weights.
+
+    A forest or a booster would add trees to its old ones, and a search starts over.
+    """
+    from sklearn.ensemble import HistGradientBoostingClassifier
+
+    _, final = _final(model)
+    adds_members = hasattr(final, "n_estimators") or isinstance(final, HistGradientBoostingClassifier)
+    starts_over = isinstance(last_step(model), BaseSearchCV)
+    return final_parameter(model, "warm_start") is not None and not adds_members and not starts_over
+
+
+def last_step(model):
+    """The last step of a pipeline, and of one inside it; any other model itself."""
+    while isinstance(model, Pipeline) and model.steps:
+        model = model.steps[-1][1]
+    return model
+
+
+def innermost(model):
+    """The model, fitted or not, inside pipelines, searches and frozen estimators."""
+    while isinstance(model, (*_TRANSPARENT, Pipeline)):
+        if isinstance(model, Pipeline):
+            if not model.steps:
+                return model
+            model = model.steps[-1][1]
+        else:
+            model = getattr(model, "best_estimator_", model.estimator)
+    return model
+
+
+def opened(model, X):
+    """The fitted model inside pipelines, searches and frozen estimators, and the rows as it gets them."""
+    while isinstance(model, (*_TRANSPARENT, Pipeline)):
+        if isinstance(model, Pipeline):
+            X = model[:-1].transform(X) if len(model) > 1 else X
+            model = model.steps[-1][1]
+        else:
+            model = getattr(model, "best_estimator_", model.estimator)
+    return model, X
+
+
+def _final(model):
+    """The model inside pipelines and searches, with the prefix of its parameters."""
+    prefix = ""
+    while True:
+        if isinstance(model, Pipeline) and model.steps:
+            name, model = model.steps[-1]
+        elif isinstance(model, BaseSearchCV):
+            name, model = "estimator", model.estimator
+        else:
+            return prefix, model
+        prefix += f"{name}__"
+
+
+def is_torch_module(model):
+    """Whether a model is a bare torch module, or a class of them."""
+    # A module can't have been made without torch, so torch need not be imported to tell.
+    torch = sys.modules.get("torch")
+    if torch is None:
+        return False
+    kind = model if isinstance(model, type) else type(model)
+    return issubclass(kind, torch.nn.Module)
+
+
+def name_of(model):
+    """The name of a model's class, for messages."""
+    while isinstance(model, FrozenEstimator):
+        model = model.estimator
+    return model.__name__ if isinstance(model, type) else type(model).__name__
