@@ -1,4 +1,4 @@
-"""Selection: arrays in, positions of n rows out, best first."""
+"""The n largest scores; ties by a seeded priority of the row."""
 
 import numpy as np
 
