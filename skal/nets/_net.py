@@ -122,9 +122,9 @@ class SkorchNet(NeuralNetClassifier):
 
     # -- seeds -------------------------------------------------------------------------------------
 
-    def _isolated(self, *place):
+    def _isolated(self, *place, seed=None):
         """The block from here on draws from the seed that belongs to `place`, and leaves no trace."""
-        seed = derive(self.seed_, *place)
+        seed = derive(self.seed_ if seed is None else seed, *place)
         return isolated(seed, self._place(), dtype=self._torch_dtype(), n_threads=self.n_threads)
 
     def initialize(self):
@@ -132,7 +132,7 @@ class SkorchNet(NeuralNetClassifier):
         self._check_parameters()
         vars(self).pop("dtype_", None)
         self.seed_ = draw_seed(self.random_state)
-        with self._isolated("initialize"):
+        with self._isolated("initialize", seed=self.init_seed):
             return super().initialize()
 
     def on_epoch_begin(self, net, **kwargs):
@@ -157,12 +157,14 @@ class SkorchNet(NeuralNetClassifier):
         loader, kwargs = getattr(self, name), self.get_params_for(name)
         blocks = INFERENCE_BATCH["cuda" if self._place().type == "cuda" else "cpu"]
         kwargs.setdefault("batch_size", self.batch_size if training else blocks)
+        if training and self.order_seed is not None:
+            kwargs.setdefault("generator", torch.Generator())
         if kwargs["batch_size"] == -1:
             kwargs["batch_size"] = len(dataset)
         if loader is not DataLoader:
             return loader(dataset, **kwargs)
         rows, index = in_memory(dataset)
-        if rows is not None and set(kwargs) <= {"batch_size", "shuffle"}:
+        if rows is not None and set(kwargs) <= {"batch_size", "shuffle", "generator"}:
             return Batches(rows, index, **({"shuffle": training} | kwargs), device=self._place())
         if not {"sampler", "batch_sampler"} & set(kwargs):
             kwargs.setdefault("shuffle", training)
@@ -213,6 +215,8 @@ class SkorchNet(NeuralNetClassifier):
         A callback that reads a batch's loss meanwhile finds a tensor of no dimensions there.
         """
         batches = []
+        if training and self.order_seed is not None:
+            iterator.generator.manual_seed(derive(self.order_seed, "epoch", len(self.history)))
         for batch in () if iterator is None else iterator:
             self.notify("on_batch_begin", batch=batch, training=training)
             step = step_fn(batch, **fit_params)

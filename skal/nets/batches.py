@@ -75,14 +75,16 @@ class Batches:
     batch_size : int
         Rows in a batch.
     shuffle : bool
-        Draw a new order in each epoch, from torch's generator.
+        Draw a new order in each epoch.
     device : str or torch.device
         A GPU that shall hold the data for all epochs, if it has the room.
+    generator : torch.Generator or None, default=None
+        What orders are drawn from; None takes torch's own.
     """
 
-    def __init__(self, rows, index, batch_size, *, shuffle, device):
+    def __init__(self, rows, index, batch_size, *, shuffle, device, generator=None):
         self.n = len(rows) if index is None else len(index)
-        self.batch_size, self.shuffle = batch_size, shuffle
+        self.batch_size, self.shuffle, self.generator = batch_size, shuffle, generator
         data = (rows.X, rows.codes)
         self.device = device if shuffle and fits(data, device) else torch.device("cpu")
         self.X, self.codes = (as_tensor(part, self.device) for part in data)
@@ -92,7 +94,7 @@ class Batches:
         return len(borders(self.n, self.batch_size, even=self.shuffle))
 
     def __iter__(self):
-        order = torch.randperm(self.n) if self.shuffle else None
+        order = torch.randperm(self.n, generator=self.generator) if self.shuffle else None
         if self.index is not None:
             order = self.index if order is None else self.index[order]
         if order is not None:

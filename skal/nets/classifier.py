@@ -42,6 +42,9 @@ class NetClassifier(SkorchNet):
         Rows are handed to the module in this shape, such as (28, 28) or (3, 32, 32).
     random_state : int, RandomState instance or None, default=None
         Fixes initial weights, order, dropout, and whatever else the module draws.
+    init_seed, order_seed : int >= 0 or None, default=None
+        Fix the initial weights, or the order of the rows in each epoch, in place of `random_state`: nets
+        that differ in all else then start from the same weights, or see the same batches.
     n_threads : int >= 1 or None, default=None
         torch's threads during a call. None leaves them alone.
     device : str, torch.device or None, default="auto"
@@ -112,6 +115,8 @@ class NetClassifier(SkorchNet):
         "class_weight": [dict, StrOptions({"balanced"}), None],
         "image_shape": [tuple, list, None],
         "random_state": ["random_state"],
+        "init_seed": [Interval(Integral, 0, None, closed="left"), None],
+        "order_seed": [Interval(Integral, 0, None, closed="left"), None],
         "n_threads": [Interval(Integral, 1, None, closed="left"), None],
         "amp": ["boolean", StrOptions({"bfloat16", "float16"})],
         "dtype": [StrOptions({"auto", "float32", "float64"}), None],
@@ -130,6 +135,8 @@ class NetClassifier(SkorchNet):
         class_weight=None,
         image_shape=None,
         random_state=None,
+        init_seed=None,
+        order_seed=None,
         n_threads=None,
         device="auto",
         amp=False,
@@ -177,6 +184,8 @@ class NetClassifier(SkorchNet):
         self.class_weight = class_weight
         self.image_shape = image_shape
         self.random_state = random_state
+        self.init_seed = init_seed
+        self.order_seed = order_seed
         self.n_threads = n_threads
         self.amp = amp
         self.dtype = dtype

@@ -134,3 +134,45 @@ def test_isolated_restores_when_the_block_raises():
         torch.rand(1), np.random.rand(), random.random()
         raise KeyError
     assert state() == before
+
+
+def weights(net):
+    return torch.cat([weight.detach().flatten() for weight in net.module_.parameters()])
+
+
+def test_init_seed_fixes_the_initial_weights_and_nothing_else():
+    one, two = (
+        net(module=None, max_epochs=0, random_state=seed, init_seed=7).fit(images, y) for seed in (0, 1)
+    )
+    assert torch.equal(weights(one), weights(two))
+    other = net(module=None, max_epochs=0, random_state=0, init_seed=8).fit(images, y)
+    assert not torch.equal(weights(one), weights(other))
+    trained = [net(module=None, random_state=seed, init_seed=7).fit(images, y) for seed in (0, 1)]
+    assert not torch.equal(weights(trained[0]), weights(trained[1]))
+
+
+class Recording(torch.nn.Linear):
+    """Keeps what it was given."""
+
+    def __init__(self, n_classes):
+        super().__init__(64, n_classes)
+        self.seen = []
+
+    def forward(self, X):
+        self.seen.append(X.clone())
+        return super().forward(X.flatten(1))
+
+
+@pytest.mark.parametrize("way", [{}, {"iterator_train__num_workers": 0}], ids=["memory", "DataLoader"])
+def test_order_seed_fixes_the_batches_and_nothing_else(way):
+    def fitted(seed, order_seed):
+        params = {"module": Recording, "batch_size": 16, "order_seed": order_seed, "random_state": seed}
+        return net(**params, **way).fit(images, y)
+
+    one, two, other = fitted(0, 7), fitted(1, 7), fitted(0, 8)
+    seen = [torch.cat(fit.module_.seen) for fit in (one, two, other)]
+    assert torch.equal(seen[0], seen[1])
+    assert not torch.equal(seen[0], seen[2])
+    assert not torch.equal(seen[0][:70], seen[0][70:])  # each epoch has an order of its own
+    assert not torch.equal(weights(one), weights(two))
+    assert torch.equal(weights(one), weights(fitted(0, 7)))
