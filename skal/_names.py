@@ -10,7 +10,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
 
 from skal import strategies
-from skal.strategies import QueryStrategy, StrategyWrapper
+from skal.strategies import QueryStrategy
 
 __all__ = ["MODELS", "model", "strategy"]
 
@@ -89,22 +89,11 @@ def _net(name, max_epochs):
     return NetClassifier(module, max_epochs=max_epochs, n_threads=1, **params)
 
 
-def _classes():
-    known = {name: getattr(strategies, name) for name in strategies.__all__}
-    return {
-        name: known[name]
-        for name in known
-        if isinstance(known[name], type)
-        and issubclass(known[name], QueryStrategy)
-        and known[name] not in (QueryStrategy, StrategyWrapper)
-    }
-
-
 def _strategy(node, text):
     call = node if isinstance(node, ast.Call) else ast.Call(node, [], [])
     if not isinstance(call.func, ast.Name):
         raise ValueError(f"{text!r} is not a strategy; write it as in 'Margin()'.")
-    name, classes = call.func.id, _classes()
+    name, classes = call.func.id, strategies.concrete()
     if name not in classes:
         raise ValueError(_unknown("strategy", name, classes))
     parameters = [parameter for parameter in signature(classes[name]).parameters if parameter != "estimator"]
@@ -124,7 +113,7 @@ def _strategy(node, text):
 
 
 def _value(node, text):
-    if isinstance(node, ast.Call) or (isinstance(node, ast.Name) and node.id in _classes()):
+    if isinstance(node, ast.Call) or (isinstance(node, ast.Name) and node.id in strategies.concrete()):
         return _strategy(node, text)
     try:
         return ast.literal_eval(node)

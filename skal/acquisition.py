@@ -1,13 +1,27 @@
 """Acquisition functions: probabilities in, one score per row out, higher = label me.
 
-Classes lie on the last axis: ``(..., n_classes) -> (...)``. Scores are never negative, and are exact
-at probabilities of 0 and 1.
+Classes lie on the last axis: ``(..., n_classes) -> (...)``. Draws of a model lie on the first:
+``(n_draws, n, n_classes) -> (n,)``; a function of one distribution takes their mean,
+``margin(draws.mean(axis=0))``. Scores are never negative, and are exact at probabilities of 0 and 1.
 """
 
 import numpy as np
 from scipy.special import entr
 
-__all__ = ["entropy", "least_confidence", "margin"]
+__all__ = [
+    "entropy",
+    "epig",
+    "least_confidence",
+    "margin",
+    "mean_std",
+    "mutual_information",
+    "predictive_entropy",
+    "variation_ratio",
+    "vote_entropy",
+]
+
+# About 16 MiB of float64 at once in the joint distributions of `epig`.
+_BLOCK_VALUES = 2**21
 
 
 def least_confidence(proba):
@@ -88,6 +102,199 @@ def entropy(proba):
     array([0.        , 0.69314718])
     """
     return _non_negative(entr(proba).sum(axis=-1))
+
+
+def predictive_entropy(draws):
+    """Entropy of the mean of the draws, in nats, in [0, ln k]; (n_draws, n, n_classes) -> (n,).
+
+    Of a committee this is the consensus entropy: it is large where members are unsure, and where they
+    disagree.
+
+    Parameters
+    ----------
+    draws : array-like of shape (n_draws, ..., n_classes)
+        Class probabilities under each draw of the model.
+
+    Returns
+    -------
+    ndarray of shape (...)
+
+    References
+    ----------
+    Y. Gal, R. Islam and Z. Ghahramani, "Deep Bayesian active learning with image data", ICML 2017.
+
+    Examples
+    --------
+    >>> predictive_entropy([[[1.0, 0.0]], [[0.0, 1.0]]])
+    array([0.69314718])
+    """
+    return entropy(_mean(draws))
+
+
+def mutual_information(draws):
+    """Information that a label gives on the model (BALD), in nats; (n_draws, n, n_classes) -> (n,).
+
+    The entropy of the mean minus the mean entropy, in [0, ln k]: large where each draw is sure and the
+    draws contradict. It equals the mean Kullback-Leibler divergence of the draws from their mean.
+
+    Parameters
+    ----------
+    draws : array-like of shape (n_draws, ..., n_classes)
+        Class probabilities under each draw of the model.
+
+    Returns
+    -------
+    ndarray of shape (...)
+        0 where all draws agree, ln k where they are sure of k different classes equally often.
+
+    References
+    ----------
+    N. Houlsby, F. Huszár, Z. Ghahramani and M. Lengyel, "Bayesian active learning for classification
+    and preference learning", arXiv:1112.5745, 2011.
+
+    Examples
+    --------
+    >>> sure, unsure = [[1.0, 0.0], [0.0, 1.0]], [[0.5, 0.5], [0.5, 0.5]]
+    >>> mutual_information([[a, b] for a, b in zip(sure, unsure)])
+    array([0.69314718, 0.        ])
+    """
+    return _non_negative(predictive_entropy(draws) - entropy(draws).mean(axis=0))
+
+
+def variation_ratio(draws, kind="mean"):
+    """Share of the draws against the likeliest class; (n_draws, n, n_classes) -> (n,).
+
+    Parameters
+    ----------
+    draws : array-like of shape (n_draws, ..., n_classes)
+        Class probabilities under each draw of the model.
+    kind : {"mean", "vote"}, default="mean"
+        "mean" is one minus the largest mean probability, as in Gal et al.; "vote" one minus the share of
+        draws whose likeliest class is the one that most draws choose, as in Beluch et al.: with five
+        members it has at most five values.
+
+    Returns
+    -------
+    ndarray of shape (...)
+        In [0, 1 - 1/k].
+
+    References
+    ----------
+    L. Freeman, "Elementary applied statistics", Wiley 1965.
+    Y. Gal, R. Islam and Z. Ghahramani, "Deep Bayesian active learning with image data", ICML 2017.
+    W. Beluch, T. Genewein, A. Nürnberger and J. Köhler, "The power of ensembles for active learning in
+    image classification", CVPR 2018.
+
+    Examples
+    --------
+    >>> draws = [[[0.6, 0.4]], [[0.6, 0.4]], [[0.0, 1.0]]]
+    >>> variation_ratio(draws), variation_ratio(draws, kind="vote")
+    (array([0.4]), array([0.33333333]))
+    """
+    return least_confidence(_votes(draws) if kind == "vote" else _mean(draws))
+
+
+def mean_std(draws):
+    """Standard deviation over the draws, mean over the classes; (n_draws, n, n_classes) -> (n,).
+
+    Parameters
+    ----------
+    draws : array-like of shape (n_draws, ..., n_classes)
+        Class probabilities under each draw of the model.
+
+    Returns
+    -------
+    ndarray of shape (...)
+        In [0, 1/2]; the population's standard deviation (divided by n_draws).
+
+    References
+    ----------
+    M. Kampffmeyer, A.-B. Salberg and R. Jenssen, "Semantic segmentation of small objects and modeling of
+    uncertainty in urban remote sensing images", CVPR Workshops 2016.
+
+    Examples
+    --------
+    >>> mean_std([[[1.0, 0.0]], [[0.0, 1.0]]])
+    array([0.5])
+    """
+    return np.asarray(draws, dtype=np.float64).std(axis=0).mean(axis=-1)
+
+
+def vote_entropy(draws):
+    """Entropy of the votes, one per draw for its likeliest class; (n_draws, n, n_classes) -> (n,).
+
+    Parameters
+    ----------
+    draws : array-like of shape (n_draws, ..., n_classes)
+        Class probabilities under each member of a committee.
+
+    Returns
+    -------
+    ndarray of shape (...)
+        In nats, in [0, ln k]; 0 where the vote is unanimous.
+
+    References
+    ----------
+    I. Dagan and S. Engelson, "Committee-based sampling for training probabilistic classifiers", ICML 1995.
+
+    Examples
+    --------
+    >>> vote_entropy([[[0.9, 0.1]], [[0.6, 0.4]]]), vote_entropy([[[0.9, 0.1]], [[0.4, 0.6]]])
+    (array([0.]), array([0.69314718]))
+    """
+    return entropy(_votes(draws))
+
+
+def epig(draws, targets):
+    """Expected information that a label gives on the labels of target rows; -> (n,), in nats.
+
+    The mean over targets of the mutual information between the two labels, which is
+    ``H[y] + H[y*] - H[y, y*]`` with ``p(y, y*)`` the mean over draws of the product.
+
+    Parameters
+    ----------
+    draws : array-like of shape (n_draws, n, n_classes)
+        Class probabilities under each draw of the model.
+    targets : array-like of shape (n_draws, n_targets, n_classes)
+        Those of the target rows, under the same draws.
+
+    Returns
+    -------
+    ndarray of shape (n,)
+        In [0, ln k]. Time is O(n n_targets n_classes^2 n_draws); memory does not depend on n.
+
+    References
+    ----------
+    F. Bickford Smith, A. Kirsch, S. Farquhar, Y. Gal, A. Foster and T. Rainforth, "Prediction-oriented
+    Bayesian active learning", AISTATS 2023.
+
+    Examples
+    --------
+    >>> known = [[[1.0, 0.0], [0.5, 0.5]], [[0.0, 1.0], [0.5, 0.5]]]
+    >>> epig(known, targets=[[[1.0, 0.0]], [[0.0, 1.0]]])  # only the first row tells the draws apart
+    array([0.69314718, 0.        ])
+    """
+    draws, targets = np.asarray(draws, dtype=np.float64), np.asarray(targets, dtype=np.float64)
+    n_draws, n, k = draws.shape
+    of_targets = targets.reshape(n_draws, -1) / n_draws
+    block = max(1, _BLOCK_VALUES // (k * of_targets.shape[1]))
+    joint = np.empty(n)
+    for start in range(0, n, block):
+        rows = slice(start, start + block)
+        products = draws[:, rows].reshape(n_draws, -1).T @ of_targets
+        joint[rows] = entr(products).reshape(-1, k * of_targets.shape[1]).sum(axis=1) / targets.shape[1]
+    return _non_negative(predictive_entropy(draws) + predictive_entropy(targets).mean() - joint)
+
+
+def _mean(draws):
+    return np.mean(draws, axis=0, dtype=np.float64)
+
+
+def _votes(draws):
+    """Share of the draws in which each class is the likeliest; (n_draws, ..., k) -> (..., k)."""
+    winners = np.argmax(draws, axis=-1)
+    classes = range(np.shape(draws)[-1])
+    return np.stack([(winners == c).mean(axis=0) for c in classes], axis=-1)
 
 
 def _non_negative(scores):

@@ -8,6 +8,7 @@ from functools import partial
 import numpy as np
 from sklearn.base import BaseEstimator, ClassifierMixin, clone
 from sklearn.exceptions import NotFittedError
+from sklearn.frozen import FrozenEstimator
 from sklearn.utils.estimator_checks import check_estimator
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import check_classification_targets
@@ -15,7 +16,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from skal import strategies
 from skal.learner import ActiveLearner
-from skal.strategies import QueryStrategy, StrategyWrapper
+from skal.strategies import StrategyWrapper
 from skal.strategies._base import lend
 
 __all__ = ["Stub", "check_query_strategy", "every_strategy", "query_strategy_checks"]
@@ -28,7 +29,7 @@ def _may(capability):
 class Stub(ClassifierMixin, BaseEstimator):
     """A small deterministic classifier that can do no more than declared.
 
-    Predicts by the distances to the class means.
+    Predicts by the distances to the class means; draws move the means.
 
     Parameters
     ----------
@@ -65,14 +66,24 @@ class Stub(ClassifierMixin, BaseEstimator):
     def predict_proba(self, X):
         """A softmax of minus the squared distances; (n, m) -> (n, n_classes)."""
         check_is_fitted(self)
-        distances = self._distances(X)
+        return self._softmax(self._distances(X))
+
+    @available_if(_may("sample_proba"))
+    def sample_proba(self, X, n_draws=None, *, random_state=None):
+        """The same under draws of the class means; (n, m) -> (n_draws, n, n_classes)."""
+        check_is_fitted(self)
+        rng = np.random.RandomState(0 if random_state is None else random_state)
+        shifts = rng.normal(size=(n_draws or 20, *self.means_.shape))
+        return np.stack([self._softmax(self._distances(X, shift)) for shift in shifts])
+
+    def _distances(self, X, shift=0):
+        X = validate_data(self, X, reset=False)
+        return ((X[:, np.newaxis] - self.means_ - shift) ** 2).sum(axis=2) / X.shape[1]
+
+    def _softmax(self, distances):
         proba = np.exp(distances.min(axis=1, keepdims=True) - distances)
         proba /= proba.sum(axis=1, keepdims=True)
         return np.full_like(proba, np.nan) if self.broken else proba
-
-    def _distances(self, X):
-        X = validate_data(self, X, reset=False)
-        return ((X[:, np.newaxis] - self.means_) ** 2).sum(axis=2) / X.shape[1]
 
 
 def every_strategy():
@@ -82,21 +93,23 @@ def every_strategy():
     -------
     list of QueryStrategy
     """
-    classes = [getattr(strategies, name) for name in strategies.__all__]
-    classes = [c for c in classes if isinstance(c, type) and issubclass(c, QueryStrategy)]
-    wrappers = [c for c in classes if issubclass(c, StrategyWrapper) and c is not StrategyWrapper]
-    plain = [c for c in classes if not issubclass(c, StrategyWrapper) and c is not QueryStrategy]
+    classes = strategies.concrete().values()
+    wrappers = [c for c in classes if issubclass(c, StrategyWrapper)]
+    plain = [c for c in classes if not issubclass(c, StrategyWrapper)]
     inside = [strategies.Random(), strategies.Margin()]
     return [c() for c in plain] + [c(strategy) for c in wrappers for strategy in inside]
 
 
-def check_query_strategy(strategy):
+def check_query_strategy(strategy, estimator=None):
     """Check that a strategy keeps the contract of skal.
 
     Parameters
     ----------
     strategy : QueryStrategy
-        Unfitted; where it has no estimator it gets a `Stub` that can do what it requires.
+        Unfitted.
+    estimator : classifier or None, default=None
+        What the strategy gets where it has no estimator; None is a `Stub` that can do what it requires.
+        It is fitted many times on 60 rows of 4 columns, so take a small one, with an int as its seed.
 
     Raises
     ------
@@ -108,17 +121,18 @@ def check_query_strategy(strategy):
     >>> from skal.strategies import Margin
     >>> check_query_strategy(Margin())
     """
-    for name, check in query_strategy_checks(strategy):
+    for name, check in query_strategy_checks(strategy, estimator):
         try:
             check()
         except Exception as error:
             raise AssertionError(f"{strategy!r} fails the check {name!r}: {error!r}") from error
 
 
-def query_strategy_checks(strategy):
+def query_strategy_checks(strategy, estimator=None):
     """The checks one by one, for a test runner; yields (name, callable without arguments)."""
+    estimator = _stub(strategy) if estimator is None else estimator
     for check in _CHECKS:
-        yield check.__name__.removeprefix("_check_"), partial(check, strategy)
+        yield check.__name__.removeprefix("_check_"), partial(check, strategy, estimator)
 
 
 def _data(n=60, n_classes=3, seed=0):
@@ -127,14 +141,18 @@ def _data(n=60, n_classes=3, seed=0):
     return rng.normal(size=(n, 4)) + y[:, np.newaxis], y
 
 
-def _with_stub(strategy, **params):
-    bound = lend(strategy, Stub(capabilities=tuple(strategy.requires), **params))
+def _stub(strategy, **params):
+    return Stub(capabilities=tuple(strategy.requires), **params)
+
+
+def _bound(strategy, model):
+    bound = lend(strategy, model)
     return bound if bound.random_state is not None else bound.set_params(random_state=0)
 
 
-def _fitted(strategy, n_labeled=20):
+def _fitted(strategy, model, n_labeled=20):
     X, y = _data()
-    return _with_stub(strategy).fit(X[:n_labeled], y[:n_labeled]), X[n_labeled:]
+    return _bound(strategy, model).fit(X[:n_labeled], y[:n_labeled]), X[n_labeled:]
 
 
 def _global_state():
@@ -152,8 +170,8 @@ def _refused(error_type, *words):
         raise AssertionError(f"Expected {error_type.__name__}, and nothing was refused.")
 
 
-def _check_selects_distinct_rows(strategy):
-    fitted, X = _fitted(strategy)
+def _check_selects_distinct_rows(strategy, model):
+    fitted, X = _fitted(strategy, model)
     for n in (0, 1, 7, len(X)):
         rows = fitted.select(X, n)
         assert (rows.shape, rows.dtype.kind) == ((n,), "i")
@@ -161,15 +179,15 @@ def _check_selects_distinct_rows(strategy):
         assert n == 0 or (rows.min() >= 0 and rows.max() < len(X))
 
 
-def _check_refuses_more_rows_than_there_are(strategy):
-    fitted, X = _fitted(strategy)
+def _check_refuses_more_rows_than_there_are(strategy, model):
+    fitted, X = _fitted(strategy, model)
     for n in (len(X) + 1, -1):
         with _refused(ValueError, f"n={n}", str(len(X))):
             fitted.select(X, n)
 
 
-def _check_scores_each_row(strategy):
-    fitted, X = _fitted(strategy)
+def _check_scores_each_row(strategy, model):
+    fitted, X = _fitted(strategy, model)
     scores = fitted.score(X)
     assert (scores.shape, scores.dtype) == ((len(X),), np.float64)
     assert np.isfinite(scores).all()
@@ -177,37 +195,37 @@ def _check_scores_each_row(strategy):
     assert len(fitted.get_feature_names_out()) == 1
 
 
-def _check_first_row_is_the_argmax(strategy):
-    if strategy.kind == "stochastic":
+def _check_first_row_is_the_argmax(strategy, model):
+    if strategy.nature == "stochastic":
         return
-    fitted, X = _fitted(strategy)
+    fitted, X = _fitted(strategy, model)
     scores = fitted.score(X)
     assert scores[fitted.select(X, 1)[0]] == scores.max()
 
 
-def _check_scores_follow_a_permutation(strategy):
-    if strategy.kind == "stochastic":
+def _check_scores_follow_a_permutation(strategy, model):
+    if strategy.nature == "stochastic":
         return
-    fitted, X = _fitted(strategy)
+    fitted, X = _fitted(strategy, model)
     order = np.random.RandomState(1).permutation(len(X))
     np.testing.assert_allclose(fitted.score(X[order]), fitted.score(X)[order], rtol=1e-9, atol=1e-12)
 
 
-def _check_an_int_seed_repeats_everything(strategy):
+def _check_an_int_seed_repeats_everything(strategy, model):
     X, y = _data()
     before = _global_state()
-    first = _with_stub(strategy).fit(X[:20], y[:20])
+    first = _bound(strategy, model).fit(X[:20], y[:20])
     rows, scores = first.select(X, 9), first.score(X)
-    for again in (first, _with_stub(strategy).fit(X[:20], y[:20]), pickle.loads(pickle.dumps(first))):
+    for again in (first, _bound(strategy, model).fit(X[:20], y[:20]), pickle.loads(pickle.dumps(first))):
         np.testing.assert_array_equal(again.select(X, 9), rows)
         np.testing.assert_array_equal(again.score(X), scores)
     assert _global_state() == before, "The global random state has changed."
 
 
-def _check_changes_nothing(strategy):
+def _check_changes_nothing(strategy, model):
     X, y = _data()
     X_before, y_before, repr_before = X.copy(), y.copy(), repr(strategy)
-    fitted = _with_stub(strategy).fit(X[:20], y[:20])
+    fitted = _bound(strategy, model).fit(X[:20], y[:20])
     state_before = set(vars(fitted))
     fitted.select(X, 5)
     fitted.score(X)
@@ -217,40 +235,41 @@ def _check_changes_nothing(strategy):
     assert repr(strategy) == repr(clone(strategy)) == repr_before
 
 
-def _check_ties_have_no_position(strategy):
+def _check_ties_have_no_position(strategy, model):
     """Equal rows all have the same chance: 4 of 8, over 400 seeds, is 200 for each."""
     X = np.ones((8, 4))
     X_labeled, y = _data(20)
+    fitted_model = FrozenEstimator(clone(model).fit(X_labeled, y))
     counts = np.zeros(len(X))
     for seed in range(400):
-        fitted = _with_stub(strategy).set_params(random_state=seed).fit(X_labeled, y)
+        fitted = _bound(strategy, fitted_model).set_params(random_state=seed).fit(X_labeled, y)
         counts[fitted.select(X, 4)] += 1
     # Each count has a standard deviation of 10; five of them leave room for a seeded, fixed outcome.
     assert np.abs(counts - 200).max() < 50, f"Of equal rows, {strategy!r} prefers some: {counts}."
 
 
-def _check_duplicates_and_one_class(strategy):
+def _check_duplicates_and_one_class(strategy, model):
     X, _ = _data()
     duplicates = np.repeat(X[:5], 6, axis=0)
     one_class = np.zeros(30, dtype=int)
     # Some models refuse a single class, which is not the strategy's fault.
     y = one_class if strategy._model is None else np.arange(30) % 2
-    fitted = _with_stub(strategy).fit(duplicates, y)
+    fitted = _bound(strategy, model).fit(duplicates, y)
     assert len(set(fitted.select(duplicates, 10).tolist())) == 10
 
 
-def _check_unlabelled_rows_are_no_targets(strategy):
+def _check_unlabelled_rows_are_no_targets(strategy, model):
     X, y = _data()
     gaps = np.where(np.arange(len(y)) % 2, y, -1)
     has_label = gaps != -1
-    with_gaps = _with_stub(strategy).fit(X, gaps)
-    without = _with_stub(strategy).fit(X[has_label], y[has_label])
+    with_gaps = _bound(strategy, model).fit(X, gaps)
+    without = _bound(strategy, model).fit(X[has_label], y[has_label])
     np.testing.assert_array_equal(with_gaps.score(X), without.score(X))
 
 
-def _check_hidden_labels_are_not_read(strategy):
+def _check_hidden_labels_are_not_read(strategy, model):
     X, y = _data()
-    learner = ActiveLearner(Stub(), strategy, n_initial=6, batch_size=4, n_rounds=4, random_state=0)
+    learner = ActiveLearner(model, strategy, n_initial=6, batch_size=4, n_rounds=4, random_state=0)
     queried = learner.fit(X, y).labeled_iter_.copy()
     hidden = np.flatnonzero(queried < 0)
     shuffled = y.copy()
@@ -259,7 +278,7 @@ def _check_hidden_labels_are_not_read(strategy):
     np.testing.assert_array_equal(clone(learner).fit(X, shuffled).labeled_iter_, queried)
 
 
-def _check_says_what_it_needs(strategy):
+def _check_says_what_it_needs(strategy, model):
     if not strategy.requires or strategy._model is not None:
         return
     X, y = _data()
@@ -270,28 +289,28 @@ def _check_says_what_it_needs(strategy):
     assert not hasattr(lacking, "classes_"), "The model was trained before it was refused."
 
 
-def _check_refuses_what_is_not_finite(strategy):
-    if "predict_proba" not in strategy.requires or strategy._model is not None:
+def _check_refuses_what_is_not_finite(strategy, model):
+    if not strategy.requires or strategy._model is not None:
         return
     X, y = _data()
-    fitted = _with_stub(strategy, broken=True).fit(X, y)
+    fitted = _bound(strategy, _stub(strategy, broken=True)).fit(X, y)
     for ask in (fitted.score, fitted.select):
         with _refused(ValueError, "Stub"):
             ask(X)
 
 
-def _check_must_be_fitted(strategy):
+def _check_must_be_fitted(strategy, model):
     X, _ = _data()
-    for ask in (_with_stub(strategy).score, _with_stub(strategy).select):
+    for ask in (_bound(strategy, model).score, _bound(strategy, model).select):
         with _refused(NotFittedError):
             ask(X)
 
 
-def _check_scikit_learn_estimator(strategy):
+def _check_scikit_learn_estimator(strategy, model):
     expected = {}
-    if strategy.kind == "pool-relative":
+    if strategy.nature == "pool-relative":
         expected["check_methods_subset_invariance"] = "scores are relative to the rows passed"
-    check_estimator(_with_stub(strategy), expected_failed_checks=expected, on_skip=None)
+    check_estimator(_bound(strategy, model), expected_failed_checks=expected, on_skip=None)
 
 
 _CHECKS = [check for name, check in list(globals().items()) if name.startswith("_check_")]

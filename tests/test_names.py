@@ -2,9 +2,9 @@ import numpy as np
 import pytest
 from sklearn.base import clone
 
-from skal import _names
+from skal import strategies
 from skal._names import MODELS, model, strategy
-from skal.strategies import Entropy, Margin, Random, Subsample
+from skal.strategies import Entropy, Margin, Random, StrategyWrapper, Subsample
 
 
 @pytest.mark.parametrize(
@@ -24,9 +24,10 @@ def test_a_text_names_a_strategy(text, expected):
     assert repr(strategy(text)) == repr(expected)
 
 
-@pytest.mark.parametrize("name", list(_names._classes()))
+@pytest.mark.parametrize("name", list(strategies.concrete()))
 def test_every_strategy_has_a_name(name):
-    text = name if name != "Subsample" else "Subsample(Random())"
+    is_wrapper = issubclass(strategies.concrete()[name], StrategyWrapper)
+    text = f"{name}(Random())" if is_wrapper else name
     built = strategy(text)
     assert type(built).__name__ == name
     assert repr(strategy(repr(built))) == repr(built)

@@ -57,7 +57,7 @@ class QueryStrategy(ClassNamePrefixFeaturesOutMixin, TransformerMixin, MetaEstim
     needs_labels = True
     #: "row-wise": a score depends on the fit and the row alone. "pool-relative": on all rows passed.
     #: "stochastic": the selection is drawn.
-    kind = "row-wise"
+    nature = "row-wise"
 
     _parameter_constraints = {"estimator": [HasMethods(["fit"]), None], "random_state": ["random_state"]}
 
@@ -198,10 +198,11 @@ class QueryStrategy(ClassNamePrefixFeaturesOutMixin, TransformerMixin, MetaEstim
 
     def _fit(self, X, y, fit_params):
         """Hook: what to learn of the labelled rows; by default the model, where there is one."""
-        if self.estimator is None:
+        model = self._model
+        if model is None:
             return
-        self.estimator_ = seed_open_states(clone(self.estimator), derive(self.seed_, "estimator"))
-        if y is not None or isinstance(self.estimator, FrozenEstimator):
+        self.estimator_ = seed_open_states(clone(model), derive(self.seed_, "estimator"))
+        if y is not None or isinstance(model, FrozenEstimator):
             self.estimator_.fit(X, y, **fit_params)
 
     @property
@@ -250,7 +251,7 @@ class QueryStrategy(ClassNamePrefixFeaturesOutMixin, TransformerMixin, MetaEstim
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
         tags.target_tags.required = self.needs_labels
-        tags.non_deterministic = self.kind == "stochastic"
+        tags.non_deterministic = self.nature == "stochastic"
         if self._model is None:  # nobody looks into X
             tags.input_tags.sparse = tags.input_tags.string = True
         else:

@@ -6,12 +6,13 @@ from numbers import Integral, Real
 import numpy as np
 from sklearn.base import clone
 
-from skal._compat import Interval
+from skal._compat import Interval, StrOptions
 from skal._rows import n_rows, take
 from skal._seeds import derive, seed_open_states
+from skal.selection import top
 from skal.strategies._base import QueryStrategy
 
-__all__ = ["StrategyWrapper", "Subsample"]
+__all__ = ["StochasticBatch", "StrategyWrapper", "Subsample"]
 
 
 class StrategyWrapper(QueryStrategy):
@@ -97,7 +98,7 @@ class Subsample(StrategyWrapper):
     (5,)
     """
 
-    kind = "stochastic"
+    nature = "stochastic"
 
     _parameter_constraints = {
         **StrategyWrapper._parameter_constraints,
@@ -119,3 +120,78 @@ class Subsample(StrategyWrapper):
             )
         rows = np.sort(rng.choice(pool_size, size, replace=False))
         return rows[self.strategy_.select(take(X, rows), n)]
+
+
+class StochasticBatch(StrategyWrapper):
+    """Draw the batch at random, rows with higher scores more often: a diverse batch at no cost.
+
+    The rows with the n highest scores are often near copies of each other; here each row is drawn,
+    without replacement, with a probability that grows with its score s. *Stochastic*; `score` is that
+    of the strategy inside.
+
+    Parameters
+    ----------
+    strategy : QueryStrategy
+        Its scores are used, and no more: higher = label me, as everywhere.
+    kind : {"power", "softmax", "softrank"}, default="power"
+        Probability in proportion to ``s ** beta``, ``exp(beta * s)`` or ``rank ** -beta``, where the highest
+        score has rank 1. "power" needs scores of 0 or more; rows that score 0 are drawn only where
+        others have run out, all with the same chance.
+    beta : float >= 0, default=1.0
+        0 draws all rows alike; the larger, the closer to the n highest scores.
+    random_state : int, RandomState or None, default=None
+        Fixes what is drawn, and seeds the strategy inside.
+
+    References
+    ----------
+    A. Kirsch, S. Farquhar, P. Atighehchian, A. Jesson, F. Branchaud-Charron and Y. Gal, "Stochastic batch
+    acquisition: a simple baseline for deep active learning", TMLR 2023.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> from sklearn.ensemble import RandomForestClassifier
+    >>> from skal.strategies import BALD, StochasticBatch
+    >>> X, y = load_iris(return_X_y=True)
+    >>> strategy = StochasticBatch(BALD(RandomForestClassifier()), beta=4, random_state=0)
+    >>> strategy.fit(X[::10], y[::10]).select(X, n=5).shape
+    (5,)
+    """
+
+    nature = "stochastic"
+
+    _parameter_constraints = {
+        **StrategyWrapper._parameter_constraints,
+        "kind": [StrOptions({"power", "softmax", "softrank"})],
+        "beta": [Interval(Real, 0, None, closed="left")],
+    }
+
+    def __init__(self, strategy, *, kind="power", beta=1.0, random_state=None):
+        super().__init__(strategy, random_state=random_state)
+        self.kind = kind
+        self.beta = beta
+
+    def _select(self, X, n, rng):
+        scores = self.strategy_.score(X)
+        # The n largest of weights in log plus Gumbel noise are n draws without replacement.
+        noise = rng.gumbel(size=len(scores))
+        drawable = np.ones(len(scores), dtype=bool)
+        if self.kind == "softmax":
+            weights = self.beta * scores
+        elif self.kind == "softrank":
+            weights = np.empty(len(scores))
+            weights[top(scores, len(scores), self.seed_)] = -self.beta * np.log(np.arange(1, len(scores) + 1))
+        else:
+            drawable = self._positive(scores)
+            weights = self.beta * np.log(np.where(drawable, scores, 1))
+        rest = max(0, n - np.count_nonzero(drawable))
+        drawn = top(np.where(drawable, weights + noise, -np.inf), n - rest, self.seed_)
+        return np.concatenate([drawn, top(np.where(drawable, -np.inf, noise), rest, self.seed_)])
+
+    def _positive(self, scores):
+        if (scores < 0).any():
+            raise ValueError(
+                f"{self!r} needs scores of 0 or more, and {self.strategy!r} gave {scores.min():.3g}; use "
+                "kind='softmax' or kind='softrank'."
+            )
+        return scores > 0

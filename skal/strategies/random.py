@@ -30,7 +30,7 @@ class Random(QueryStrategy):
     """
 
     needs_labels = False
-    kind = "stochastic"
+    nature = "stochastic"
 
     def _score(self, X, rng):
         return rng.uniform(size=n_rows(X))

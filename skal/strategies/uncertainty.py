@@ -1,13 +1,45 @@
 """Uncertainty sampling: label what the model is least sure of."""
 
+from numbers import Integral
+
 from skal import acquisition
+from skal._compat import Interval
 from skal.capabilities import predict_proba
 from skal.strategies._base import QueryStrategy
+from skal.strategies._draws import score_draws
 
 __all__ = ["Entropy", "LeastConfidence", "Margin"]
 
 
-class LeastConfidence(QueryStrategy):
+class _Uncertainty(QueryStrategy):
+    """Scores a row by one distribution: the prediction, or the mean of draws. One hook, `_acquire`."""
+
+    _parameter_constraints = {
+        **QueryStrategy._parameter_constraints,
+        "n_draws": [Interval(Integral, 1, None, closed="left"), None],
+    }
+
+    def __init__(self, estimator=None, *, n_draws=None, random_state=None):
+        super().__init__(estimator, random_state=random_state)
+        self.n_draws = n_draws
+
+    @property
+    def requires(self):
+        """What the model must offer: draws only where `n_draws` asks for them."""
+        return ("predict_proba",) if self.n_draws is None else ("sample_proba",)
+
+    def _score(self, X, rng):
+        if self.n_draws is None:
+            return self._acquire(predict_proba(self.estimator_, X))
+        return score_draws(self, X, lambda draws: self._acquire(draws.mean(axis=0)), min_draws=1)
+
+    @staticmethod
+    def _acquire(proba):
+        """Hook: (n, n_classes) -> (n,)."""
+        raise NotImplementedError
+
+
+class LeastConfidence(_Uncertainty):
     """Least confidence: the rows whose likeliest class is the least likely.
 
     Scores a row by ``1 - max_c p_c``. *Row-wise*; looks at the likeliest class only.
@@ -16,8 +48,10 @@ class LeastConfidence(QueryStrategy):
     ----------
     estimator : classifier with predict_proba or None, default=None
         The model that is asked; None means the model of the `ActiveLearner` around it.
+    n_draws : int >= 1 or None, default=None
+        p is the mean of that many draws of the model (dropout masks, members); None takes its prediction.
     random_state : int, RandomState or None, default=None
-        Orders ties.
+        Orders ties, and fixes the draws.
 
     References
     ----------
@@ -34,13 +68,10 @@ class LeastConfidence(QueryStrategy):
     (3,)
     """
 
-    requires = ("predict_proba",)
-
-    def _score(self, X, rng):
-        return acquisition.least_confidence(predict_proba(self.estimator_, X))
+    _acquire = staticmethod(acquisition.least_confidence)
 
 
-class Margin(QueryStrategy):
+class Margin(_Uncertainty):
     """Margin sampling: the rows whose two likeliest classes are closest.
 
     Scores a row by ``1 - (p_(1) - p_(2))``, p sorted downwards. *Row-wise*. The default of
@@ -50,8 +81,10 @@ class Margin(QueryStrategy):
     ----------
     estimator : classifier with predict_proba or None, default=None
         The model that is asked; None means the model of the `ActiveLearner` around it.
+    n_draws : int >= 1 or None, default=None
+        p is the mean of that many draws of the model (dropout masks, members); None takes its prediction.
     random_state : int, RandomState or None, default=None
-        Orders ties.
+        Orders ties, and fixes the draws.
 
     References
     ----------
@@ -70,28 +103,29 @@ class Margin(QueryStrategy):
     [1, 2]
     """
 
-    requires = ("predict_proba",)
-
-    def _score(self, X, rng):
-        return acquisition.margin(predict_proba(self.estimator_, X))
+    _acquire = staticmethod(acquisition.margin)
 
 
-class Entropy(QueryStrategy):
+class Entropy(_Uncertainty):
     """Entropy sampling: the rows whose predicted distribution is the most spread out.
 
     Scores a row by ``- sum_c p_c ln p_c``, in nats. *Row-wise*; looks at all classes, also at those
-    that are out of the question.
+    that are out of the question. With `n_draws` this is the predictive entropy of deep Bayesian active
+    learning.
 
     Parameters
     ----------
     estimator : classifier with predict_proba or None, default=None
         The model that is asked; None means the model of the `ActiveLearner` around it.
+    n_draws : int >= 1 or None, default=None
+        p is the mean of that many draws of the model (dropout masks, members); None takes its prediction.
     random_state : int, RandomState or None, default=None
-        Orders ties.
+        Orders ties, and fixes the draws.
 
     References
     ----------
     B. Settles, "Active learning literature survey", University of Wisconsin-Madison, 2009.
+    Y. Gal, R. Islam and Z. Ghahramani, "Deep Bayesian active learning with image data", ICML 2017 (draws).
 
     Examples
     --------
@@ -104,7 +138,4 @@ class Entropy(QueryStrategy):
     True
     """
 
-    requires = ("predict_proba",)
-
-    def _score(self, X, rng):
-        return acquisition.entropy(predict_proba(self.estimator_, X))
+    _acquire = staticmethod(acquisition.entropy)

@@ -1,0 +1,79 @@
+"""The base of strategies that look at draws of a model, streamed over the rows of a pool."""
+
+from numbers import Integral
+
+import numpy as np
+
+from skal._compat import Interval
+from skal._rows import n_rows
+from skal._seeds import derive
+from skal.capabilities import draw_blocks
+from skal.strategies._base import QueryStrategy
+
+__all__ = ["DrawsStrategy", "score_draws"]
+
+
+class DrawsStrategy(QueryStrategy):
+    """Base class of strategies that score a row by what the draws of a model say of it.
+
+    A subclass has one hook, ``_score_draws(draws)``: (n_draws, n, n_classes) -> (n,). It gets a part of
+    the pool at a time, so that the draws of a large pool never exist at once.
+
+    Parameters
+    ----------
+    estimator : classifier with sample_proba or None, default=None
+        The model that is asked; None means the model of the `ActiveLearner` around it.
+    n_draws : int >= 2 or None, default=None
+        None is every member of a committee, or 20 dropout masks of a net.
+    random_state : int, RandomState or None, default=None
+        Fixes the draws, and orders ties.
+    """
+
+    requires = ("sample_proba",)
+
+    _parameter_constraints = {
+        **QueryStrategy._parameter_constraints,
+        "n_draws": [Interval(Integral, 2, None, closed="left"), None],
+    }
+
+    def __init__(self, estimator=None, *, n_draws=None, random_state=None):
+        super().__init__(estimator, random_state=random_state)
+        self.n_draws = n_draws
+
+    def _score(self, X, rng):
+        return score_draws(self, X, self._score_draws)
+
+    def _score_draws(self, draws):
+        """Hook: one number per row; (n_draws, n, n_classes) -> (n,)."""
+        raise NotImplementedError(f"{type(self).__name__} has no _score_draws(draws).")
+
+
+def score_draws(strategy, X, function, min_draws=2):
+    """A function of draws over all rows of X, block by block; -> (n,) float.
+
+    The draws follow from the strategy's seed alone, so that a row has the same score in every call.
+
+    Parameters
+    ----------
+    strategy : QueryStrategy
+        Fitted, with `estimator_` and `n_draws`.
+    X : array-like of shape (n, ...)
+    function : callable
+        (n_draws, n, n_classes) -> (n,).
+    min_draws : int, default=2
+        Fewer are refused: one draw has nobody to disagree with.
+    """
+    scores = np.empty(n_rows(X))
+    for rows, draws in draw_blocks(strategy.estimator_, X, strategy.n_draws, seed=draws_seed(strategy)):
+        if len(draws) < min_draws:
+            raise ValueError(
+                f"{strategy!r} needs at least {min_draws} draws, and its model has {len(draws)}; a committee "
+                "of one has nobody to disagree with."
+            )
+        scores[rows] = function(draws)
+    return scores
+
+
+def draws_seed(strategy):
+    """The seed of a fitted strategy's draws."""
+    return derive(strategy.seed_, "draws")
