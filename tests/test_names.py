@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from sklearn.base import clone
 
-from skal import strategies
+from skal import _names, strategies
 from skal._names import MODELS, model, strategy
 from skal.strategies import Entropy, Margin, Random, StrategyWrapper, Subsample
 

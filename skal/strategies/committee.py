@@ -69,8 +69,11 @@ class QueryByCommittee(DrawsStrategy):
         return _voting(self.estimator) if isinstance(self.estimator, list) else self.estimator
 
     def _check_parameters(self):
-        for member in self.estimator if isinstance(self.estimator, list) else ():
-            capabilities.require(self, member)
+        if isinstance(self.estimator, list):
+            for member in self.estimator:
+                capabilities.require(self, member)
+            if len(self.estimator) < 2:
+                raise ValueError(f"{self!r} needs at least 2 members, and got {len(self.estimator)}.")
         super()._check_parameters()
 
     def _score_draws(self, draws):

@@ -8,12 +8,22 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.base import clone
 from sklearn.datasets import load_iris
+from sklearn.ensemble import RandomForestClassifier
 from sklearn.frozen import FrozenEstimator
 from sklearn.naive_bayes import GaussianNB
 from sklearn.tree import DecisionTreeClassifier
 
 from skal import ActiveLearner
-from skal.strategies import Entropy, Margin, Random, Subsample, with_estimator
+from skal.strategies import (
+    BALD,
+    Entropy,
+    Margin,
+    QueryStrategy,
+    Random,
+    StochasticBatch,
+    Subsample,
+    with_estimator,
+)
 
 X, Y = load_iris(return_X_y=True)
 ORDER = np.random.RandomState(0).permutation(150)
@@ -105,3 +115,95 @@ def test_a_frozen_model_inside_is_not_refitted():
     learner.fit(X, Y)
     assert learner.strategy_.strategy_.estimator_.estimator is model
     np.testing.assert_array_equal(model.class_count_, np.bincount(Y[:60]))
+
+
+class Reads(QueryStrategy):
+    """Scores a row by its first number."""
+
+    needs_labels = False
+
+    def _score(self, X, rng):
+        return np.asarray(X)[:, 0]
+
+
+FAMILY = {
+    "power": lambda s, beta: s**beta,
+    "softmax": lambda s, beta: np.exp(beta * s),
+    "softrank": lambda s, beta: (1.0 + np.argsort(np.argsort(-s))) ** -beta,
+}
+
+
+def drawn(scores, n, n_seeds, **params):
+    """The batches of many seeds; (n_seeds, n)."""
+    column = np.asarray(scores, dtype=float)[:, np.newaxis]
+    return np.array(
+        [
+            StochasticBatch(Reads(), random_state=seed, **params).fit(column).select(column, n)
+            for seed in range(n_seeds)
+        ]
+    )
+
+
+def assert_drawn(rows, proba):
+    counts, expected = np.bincount(rows, minlength=len(proba)), len(rows) * proba
+    assert (np.abs(counts - expected) <= 5 * np.sqrt(expected * (1 - proba)) + 1).all()
+
+
+@pytest.mark.parametrize("kind", FAMILY)
+@pytest.mark.parametrize("beta", [0, 1, 2.5])
+def test_rows_are_drawn_in_proportion_to_their_weights(kind, beta):
+    """The first row, and the second given the first: draws without replacement."""
+    scores, n_seeds = np.array([0.2, 1.0, 0.5, 0.3]), 800
+    weights = FAMILY[kind](scores, beta)
+    batches = drawn(scores, 2, n_seeds, kind=kind, beta=beta)
+    assert_drawn(batches[:, 0], weights / weights.sum())
+    weights[1] = 0
+    assert_drawn(batches[batches[:, 0] == 1][:, 1], weights / weights.sum())
+
+
+@pytest.mark.parametrize("kind", FAMILY)
+def test_a_large_beta_takes_the_best_rows_in_order(kind):
+    scores = np.arange(1, 21) / 4
+    assert (drawn(scores, 3, 20, kind=kind, beta=1e4) == [19, 18, 17]).all()
+
+
+def test_rows_that_score_zero_wait_until_the_others_are_taken():
+    scores = np.array([0.0, 0.3, 0.0, 0.7, 0.0])
+    batches = drawn(scores, 4, 300)
+    assert (np.sort(batches[:, :2], axis=1) == [1, 3]).all()
+    counts = np.bincount(batches[:, 2:].ravel(), minlength=5)[[0, 2, 4]]
+    assert np.abs(counts - 200).max() < 5 * np.sqrt(300 * 2 / 9)
+    assert (np.sort(drawn(scores, 5, 3), axis=1) == np.arange(5)).all()
+
+
+def test_negative_scores_have_no_power_but_a_rank():
+    with pytest.raises(ValueError, match=r"(?s)scores of 0 or more, and Reads.*gave -2; use"):
+        drawn([1.0, -2.0], 1, 1)
+    assert drawn([1.0, -2.0], 1, 300, kind="softrank", beta=3).mean() < 0.3
+    assert drawn([1.0, -2.0], 1, 300, kind="softmax").mean() < 0.2
+
+
+def test_small_margins_are_drawn_more_often():
+    """Bug G17: weighting by the margin itself put most of the mass on the most certain rows."""
+    model = FrozenEstimator(GaussianNB().fit(X[:30], Y[:30]))
+    uncertain = np.argsort(Margin(model).fit(X, Y).score(X))[-75:]
+    batches = [
+        StochasticBatch(Margin(model), random_state=seed).fit(X, Y).select(X, 10) for seed in range(30)
+    ]
+    assert np.isin(batches, uncertain).mean() > 0.8
+
+
+def test_batches_differ_by_seed_and_are_worth_more_than_random_ones():
+    strategy = StochasticBatch(BALD(), random_state=0)
+    model = RandomForestClassifier(20, random_state=0).fit(X[:30], Y[:30])
+    bound = [with_estimator(strategy, model).set_params(random_state=seed).fit(X, Y) for seed in range(20)]
+    batches = [b.select(X, 10) for b in bound]
+    assert len({tuple(batch) for batch in batches}) == 20
+    scores = bound[0].score(X)
+    assert scores[np.concatenate(batches)].mean() > 2 * scores.mean()
+
+
+@pytest.mark.parametrize("params", [{"kind": "gumbel"}, {"beta": -1}, {"beta": "1"}, {"beta": math.nan}])
+def test_batches_of_no_known_kind_are_refused(params):
+    with pytest.raises(ValueError, match=next(iter(params))):
+        StochasticBatch(Random(), **params).fit(X)
