@@ -10,6 +10,7 @@ __version__ = "0.1.0"
 _HOME = {
     "ActiveLearner": "skal.learner",
     "BatchDisplay": "skal.plotting",
+    "EnsembleClassifier": "skal.ensemble",
     "LabeledKFold": "skal.model_selection",
     "LearningCurveDisplay": "skal.plotting",
     "NetClassifier": "skal.nets",
@@ -20,6 +21,7 @@ _MODULES = {
     "acquisition",
     "capabilities",
     "datasets",
+    "ensemble",
     "evaluation",
     "labels",
     "learner",

@@ -1,4 +1,4 @@
-"""A classifier that answers with another one, over a vocabulary that it knows better."""
+"""Classifiers around a classifier, and one that answers with it over a vocabulary that it knows better."""
 
 import numpy as np
 from sklearn.base import BaseEstimator, ClassifierMixin, MetaEstimatorMixin
@@ -12,19 +12,53 @@ from skal import capabilities, labels
 from skal._compat import routing_enabled
 from skal._rows import check_rows, take
 
-__all__ = ["DelegatingClassifier", "model_has"]
+__all__ = ["DelegatingClassifier", "MetaClassifier", "model_has"]
 
 
 def model_has(method):
     """For `available_if`: whether the model has a method, fitted or not."""
 
-    def check(learner):
-        return hasattr(getattr(learner, "estimator_", learner.estimator), method)
+    def check(meta):
+        return hasattr(getattr(meta, "estimator_", meta.estimator), method)
 
     return check
 
 
-class DelegatingClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
+class MetaClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
+    """Base class: takes the rows and metadata that the classifier in its parameter `estimator` takes."""
+
+    def get_metadata_routing(self):
+        """Where metadata go: those of fit to `fit` of the model, those of score to `score` here.
+
+        Returns
+        -------
+        MetadataRouter
+        """
+        to_fit = MethodMapping().add(caller="fit", callee="fit")
+        router = MetadataRouter(owner=self).add_self_request(self)
+        return router.add(estimator=self.estimator, method_mapping=to_fit)
+
+    def _check_rows(self, X, reset):
+        return check_rows(self, X, allow_nan=capabilities.allows_nan(self.estimator), reset=reset)
+
+    def _routed(self, fit_params):
+        if not routing_enabled():
+            return fit_params
+        return process_routing(self, "fit", **fit_params).estimator.fit
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        inner = get_tags(self.estimator)
+        tags.input_tags.sparse = inner.input_tags.sparse
+        tags.input_tags.allow_nan = capabilities.allows_nan(self.estimator)
+        if inner.classifier_tags is not None:
+            tags.classifier_tags.multi_class = inner.classifier_tags.multi_class
+            tags.classifier_tags.poor_score = inner.classifier_tags.poor_score
+        tags.non_deterministic = inner.non_deterministic
+        return tags
+
+
+class DelegatingClassifier(MetaClassifier):
     """Base class: answers with `estimator_`, in columns for all of `classes_`.
 
     A subclass has the parameters `estimator` and `unlabeled`, and `fit` sets `estimator_` and `classes_`.
@@ -83,25 +117,6 @@ class DelegatingClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
         """What the model makes of X, after `fit`."""
         return self.fit(X, y, **fit_params).transform(X)
 
-    def get_metadata_routing(self):
-        """Where metadata go: those of fit to `fit` of the model, those of score to `score` here.
-
-        Returns
-        -------
-        MetadataRouter
-        """
-        to_fit = MethodMapping().add(caller="fit", callee="fit")
-        router = MetadataRouter(owner=self).add_self_request(self)
-        return router.add(estimator=self.estimator, method_mapping=to_fit)
-
-    def _check_rows(self, X, reset):
-        return check_rows(self, X, allow_nan=capabilities.allows_nan(self.estimator), reset=reset)
-
-    def _routed(self, fit_params):
-        if not routing_enabled():
-            return fit_params
-        return process_routing(self, "fit", **fit_params).estimator.fit
-
     def _ask(self, method, X):
         check_is_fitted(self)
         return getattr(self.estimator_, method)(self._check_rows(X, reset=False))
@@ -119,13 +134,6 @@ class DelegatingClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
-        inner = get_tags(self.estimator)
-        tags.input_tags.sparse = inner.input_tags.sparse
-        tags.input_tags.allow_nan = capabilities.allows_nan(self.estimator)
-        if inner.classifier_tags is not None:
-            tags.classifier_tags.multi_class = inner.classifier_tags.multi_class
-            tags.classifier_tags.poor_score = inner.classifier_tags.poor_score
         if hasattr(self, "transform"):
-            tags.transformer_tags = inner.transformer_tags
-        tags.non_deterministic = inner.non_deterministic
+            tags.transformer_tags = get_tags(self.estimator).transformer_tags
         return tags

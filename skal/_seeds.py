@@ -29,11 +29,22 @@ def seed_open_states(estimator, seed):
 
     Changes `estimator`, so pass a clone. What the user has set stays as it is.
     """
-    params = estimator.get_params(deep=True)
-    open_states = [
-        name
-        for name in params
-        if (name == "random_state" or name.endswith("__random_state")) and params[name] is None
-    ]
-    estimator.set_params(**{name: derive(seed, name) for name in open_states})
+    return _seed(estimator, seed, [name for name, state in _states(estimator) if state is None])
+
+
+def seed_every_state(estimator, seed):
+    """Set each ``random_state`` of an estimator, nested ones too, whatever its user has set.
+
+    Changes `estimator`, so pass a clone. For members of an ensemble, which a common seed would make equal.
+    """
+    return _seed(estimator, seed, [name for name, _ in _states(estimator)])
+
+
+def _states(estimator):
+    params = estimator.get_params(deep=True).items()
+    return [(name, state) for name, state in params if f"__{name}".endswith("__random_state")]
+
+
+def _seed(estimator, seed, names):
+    estimator.set_params(**{name: derive(seed, name) for name in names})
     return estimator
