@@ -1,15 +1,19 @@
 """Any torch module as a scikit-learn classifier."""
 
-from numbers import Integral
+from inspect import signature
+from numbers import Integral, Real
 
 import torch
 from sklearn.base import BaseEstimator
 from sklearn.exceptions import NotFittedError
+from sklearn.utils.metaestimators import available_if
 from skorch.dataset import Dataset
 from torch.utils.data import DataLoader
 
 from skal._compat import Interval, StrOptions, fit_routing
+from skal._seeds import derive, draw_seed
 from skal.labels import vocabulary
+from skal.nets import draws
 from skal.nets._net import SkorchNet
 from skal.nets.batches import root, unweighted
 from skal.nets.intake import check_rows, is_foreign, training_set, with_codes
@@ -62,6 +66,13 @@ class NetClassifier(SkorchNet):
         Learning rate.
     max_epochs : int >= 0, default=50
         Passes over the data in each call of `fit` or `partial_fit`.
+    weight_decay_scale : float >= 0 or None, default=None
+        Weight decay of the optimizer, times the number of rows it trains on: with n rows, it decays by
+        ``weight_decay_scale / n``, so that the data outweigh the prior as they grow (Gal et al. 2017). None
+        leaves it to ``optimizer__weight_decay``.
+    mc_dropout : int >= 1 or None, default=None
+        Make `predict_proba` the mean over so many draws of dropout masks, always the same ones. None
+        predicts without dropout, as usual.
     batch_size : int >= 1 or -1, default=64
         Rows in a step of training; -1 for all. Batches are of nearly equal size. Prediction takes
         ``iterator_valid__batch_size``, 64 on a CPU if it is not set.
@@ -99,6 +110,8 @@ class NetClassifier(SkorchNet):
     ----------
     M. Tietz, T. J. Fan, D. Nouri, B. Bossan: skorch. https://skorch.readthedocs.io
 
+    Y. Gal, R. Islam, Z. Ghahramani (2017). Deep Bayesian Active Learning with Image Data. ICML.
+
     Examples
     --------
     >>> from sklearn.datasets import load_digits
@@ -121,6 +134,8 @@ class NetClassifier(SkorchNet):
         "amp": ["boolean", StrOptions({"bfloat16", "float16"})],
         "dtype": [StrOptions({"auto", "float32", "float64"}), None],
         "max_epochs": [Interval(Integral, 0, None, closed="left")],
+        "weight_decay_scale": [Interval(Real, 0, None, closed="left"), None],
+        "mc_dropout": [Interval(Integral, 1, None, closed="left"), None],
         "batch_size": [Interval(Integral, 1, None, closed="left"), Interval(Integral, -1, 0, closed="left")],
         "warm_start": ["boolean"],
     }
@@ -144,6 +159,8 @@ class NetClassifier(SkorchNet):
         criterion=torch.nn.CrossEntropyLoss,
         optimizer=torch.optim.Adam,
         lr=0.003,
+        weight_decay_scale=None,
+        mc_dropout=None,
         max_epochs=50,
         batch_size=64,
         iterator_train=DataLoader,
@@ -186,6 +203,8 @@ class NetClassifier(SkorchNet):
         self.random_state = random_state
         self.init_seed = init_seed
         self.order_seed = order_seed
+        self.weight_decay_scale = weight_decay_scale
+        self.mc_dropout = mc_dropout
         self.n_threads = n_threads
         self.amp = amp
         self.dtype = dtype
@@ -235,11 +254,51 @@ class NetClassifier(SkorchNet):
         """Probability of each class, in the order of `classes_`; (n, ...) -> (n, n_classes) float64.
 
         Always the same for the same net and rows, and, to rounding, for a row whatever its neighbours.
+        With `mc_dropout`, the mean over draws of dropout masks, which hang on `seed_` alone.
         """
         self.check_is_fitted()
         X = X if is_foreign(X) else check_rows(self, X, reset=False)
+        if self.mc_dropout is not None:
+            seed = derive(self.seed_, "draws")
+            return as_distribution(draws.mean_proba(self, X, self.mc_dropout, seed), self)
         with self._isolated("predict"):
             return as_distribution(self._get_predict_nonlinearity()(self._outputs(X)).numpy(), self)
+
+    @available_if(draws.can_drop)
+    def sample_proba(self, X, n_draws=None, *, random_state=None, consistent=True):
+        """Class probabilities under draws of dropout masks; (n, ...) -> (n_draws, n, n_classes) float64.
+
+        Only dropout is switched on, wherever the module calls it: in layers, functions, attention and
+        recurrent layers. What comes before the first dropout is computed once for all draws.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, ...), dict of arrays or torch Dataset
+            The rows.
+        n_draws : int >= 1 or None, default=None
+            How many masks; None is 20. Draw t is the same whatever their number.
+        random_state : int, RandomState or None, default=None
+            Fixes the masks. None takes them from `seed_`, so that a fitted net repeats its answers.
+        consistent : bool, default=True
+            Share each draw's masks over the rows: the marginals are the same, joint distributions of rows
+            make sense, and a row's draws hang on no other row, no order and no batch. Else each row has
+            masks of its own, known by its number in X.
+
+        Returns
+        -------
+        ndarray of shape (n_draws, n, n_classes)
+            Probabilities, in the order of `classes_`.
+
+        Raises
+        ------
+        TypeError
+            If the module has no active dropout, or randomness that can't be told from it.
+        """
+        self.check_is_fitted()
+        X = X if is_foreign(X) else check_rows(self, X, reset=False)
+        seed = derive(self.seed_, "draws") if random_state is None else draw_seed(random_state)
+        drawn = draws.sample_proba(self, X, n_draws, seed, consistent)
+        return as_distribution(drawn.reshape(-1, drawn.shape[-1]), self).reshape(drawn.shape)
 
     def predict(self, X):
         """The most probable label of each row; (n, ...) -> (n,)."""
@@ -283,7 +342,30 @@ class NetClassifier(SkorchNet):
         train, valid = super().get_split_datasets(X, y, **fit_params)
         if valid is not None and root(valid) is not root(train):
             valid = with_codes(valid, self.classes_)
+        if self.weight_decay_scale is not None:
+            for group in self.optimizer_.param_groups:
+                group["weight_decay"] = float(self.weight_decay_scale) / len(train)
         return train, valid
+
+    def _check_parameters(self):
+        super()._check_parameters()
+        if self.mc_dropout is not None and not draws.can_drop(self):
+            raise draws.no_dropout(self)
+        if self.weight_decay_scale is not None:
+            self._check_weight_decay()
+
+    def _check_weight_decay(self):
+        who = f"weight_decay_scale={self.weight_decay_scale}"
+        if {"optimizer__weight_decay", "optimizer__param_groups"} & set(vars(self)):
+            raise ValueError(
+                f"{who} sets the weight decay of all weights, and so does optimizer__weight_decay, or "
+                "optimizer__param_groups for some: leave one of them out"
+            )
+        if "weight_decay" not in signature(self.optimizer).parameters:
+            raise ValueError(
+                f"{who} needs an optimizer with weight_decay, which {self.optimizer.__name__} lacks: take "
+                "torch.optim.Adam, AdamW or SGD"
+            )
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()

@@ -1,0 +1,120 @@
+"""Draws of a net by Monte Carlo dropout: exact marginals, nothing of the net's state touched."""
+
+from itertools import chain
+from numbers import Integral
+
+import numpy as np
+import torch
+from torch import nn
+
+from skal._seeds import derive
+from skal.nets._active import may_drop, may_drop_once_built
+from skal.nets._dropout import DropoutMode
+from skal.nets._masks import Masks
+from skal.nets._probe import no_dropout, probe
+from skal.nets._source import n_rows, open_source
+
+N_DRAWS = 20
+
+
+def sample_proba(model, X, n_draws=None, seed=0, consistent=True):
+    """Class probabilities under draws of dropout masks; -> (n_draws, n, k) float64.
+
+    Only dropout is switched on: the net stays in evaluation mode, and is as before after the call.
+
+    Parameters
+    ----------
+    model : NeuralNet or torch.nn.Module
+        A fitted skorch classifier, or a module that returns logits.
+    X : array-like of shape (n, ...), or what else the net predicts on
+        The rows; for a bare module an array or tensor.
+    n_draws : int >= 1 or None, default=None
+        How many masks; None is 20. Draw t is the same whatever their number.
+    seed : int, default=0
+        Fixes the masks.
+    consistent : bool, default=True
+        Share each draw's masks over the rows, as joint distributions of rows need. A row's draws then
+        hang on no other row, on no order and no batch. Else each row has masks of its own, which hang on
+        the seed, the draw, and the row's number in X.
+
+    Returns
+    -------
+    ndarray of shape (n_draws, n, k)
+
+    Raises
+    ------
+    TypeError
+        If the net has no active dropout, or randomness that can't be told from it.
+    """
+    return np.concatenate(_draws(model, X, n_draws, seed, consistent), axis=1)
+
+
+def mean_proba(model, X, n_draws, seed):
+    """The mean of the draws; -> (n, k) float64."""
+    return np.concatenate(_draws(model, X, n_draws, seed, reduce=lambda draws: draws.mean(axis=0)))
+
+
+def _draws(model, X, n_draws=None, seed=0, consistent=True, reduce=lambda draws: draws):
+    """The draws of each batch, (n_draws, b, k), or what `reduce` makes of them."""
+    n_draws = N_DRAWS if n_draws is None else n_draws
+    if not isinstance(n_draws, Integral) or n_draws < 1:
+        raise ValueError(f"n_draws={n_draws!r} is no number of draws: pass an int of 1 or more")
+    if not can_drop(model):
+        raise no_dropout(model)
+    source = open_source(model)
+    with source.isolated(seed), torch.no_grad():
+        batches = iter(source.batches(X))
+        first = next(batches)
+        found, masks = probe(source, first), Masks(seed, consistent)
+        done, start = [], 0
+        for batch in chain([first], batches):
+            rows = range(start, start := start + n_rows(batch))
+            outputs = [_full_pass(source, batch, Draw(masks, found, t, rows)) for t in range(n_draws)]
+            proba = source.proba(torch.cat(outputs).cpu().double()).numpy()
+            done.append(reduce(proba.reshape(n_draws, len(rows), -1)))
+        return done
+
+
+class Draw(DropoutMode):
+    """One draw for one batch: dropout with the masks of that draw.
+
+    Parameters
+    ----------
+    masks : Masks
+    found : Probe
+    number : int
+        Which draw.
+    rows : range
+        The numbers in X of the rows of the batch.
+    """
+
+    def __init__(self, masks, found, number, rows):
+        super().__init__()
+        self.masks, self.found, self.number, self.rows = masks, found, number, rows
+        self.calls = 0
+
+    def drop(self, call):
+        """The input times the mask."""
+        site = self.found.site(self.calls, call.x, len(self.rows))
+        self.calls += 1
+        dropped = self.masks.factors(self.number, site, call, self.rows)(call.x)
+        return call.x.copy_(dropped) if call.inplace else dropped
+
+
+def _full_pass(source, batch, draw):
+    if draw.found.random:  # masks are keyed; what else the module draws hangs on the draw and the batch
+        torch.manual_seed(derive(draw.masks.seed, "noise", draw.number, draw.rows.start))
+    with draw:
+        return source.forward(batch)
+
+
+def can_drop(model):
+    """Whether a net or module, fitted or not, has active dropout; True where only running it can tell.
+
+    A fitted net is judged by its modules; an unfitted one by the module that it would build.
+    """
+    if isinstance(model, nn.Module):
+        return may_drop(model)
+    if model.initialized_:
+        return any(may_drop(getattr(model, name + "_")) for name in model._modules)
+    return may_drop_once_built(model.module, model.get_params_for("module"))
