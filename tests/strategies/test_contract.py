@@ -2,15 +2,49 @@
 
 import numpy as np
 import pytest
+from sklearn.ensemble import RandomForestClassifier
+from sklearn.naive_bayes import GaussianNB
+from sklearn.neighbors import KNeighborsClassifier
+from sklearn.tree import DecisionTreeClassifier
 
+from skal import EnsembleClassifier, NetClassifier
 from skal.acquisition import margin
-from skal.strategies import Margin, QueryStrategy
+from skal.strategies import (
+    BALD,
+    Entropy,
+    LeastConfidence,
+    Margin,
+    QueryByCommittee,
+    QueryStrategy,
+    StochasticBatch,
+    VariationRatio,
+)
 from skal.testing import check_query_strategy, every_strategy, query_strategy_checks
 
+VARIANTS = [
+    Entropy(n_draws=3),
+    Margin(n_draws=3),
+    LeastConfidence(n_draws=3),
+    VariationRatio(kind="vote"),
+    QueryByCommittee(kind="consensus_entropy"),
+    QueryByCommittee(kind="consensus_kl"),
+    QueryByCommittee([GaussianNB(), KNeighborsClassifier(3)]),
+    StochasticBatch(BALD(), kind="softmax", beta=2),
+    StochasticBatch(Margin(), kind="softrank"),
+]
+MODELS = {
+    "stub": None,
+    "forest": RandomForestClassifier(3, max_depth=3, random_state=0),
+    "net": NetClassifier(module__hidden=8, max_epochs=1, batch_size=-1, dtype="float64", random_state=0),
+    "ensemble": EnsembleClassifier(DecisionTreeClassifier(max_depth=2), 3, bootstrap=True, random_state=0),
+}
 CASES = [
-    pytest.param(check, id=f"{strategy!r}-{name}")
-    for strategy in every_strategy()
-    for name, check in query_strategy_checks(strategy)
+    pytest.param(check, id=f"{strategy!r}-{model}-{name}")
+    for strategy in every_strategy() + VARIANTS
+    for model in MODELS
+    # What asks for no more than a prediction, and variants, are under test with the stub.
+    if model == "stub" or ("sample_proba" in strategy.requires and strategy not in VARIANTS)
+    for name, check in query_strategy_checks(strategy, MODELS[model])
 ]
 
 

@@ -150,10 +150,10 @@ def assert_drawn(rows, proba):
 
 
 @pytest.mark.parametrize("kind", FAMILY)
-@pytest.mark.parametrize("beta", [0, 1, 2.5])
+@pytest.mark.parametrize("beta", [0, 2.5])
 def test_rows_are_drawn_in_proportion_to_their_weights(kind, beta):
     """The first row, and the second given the first: draws without replacement."""
-    scores, n_seeds = np.array([0.2, 1.0, 0.5, 0.3]), 800
+    scores, n_seeds = np.array([0.2, 1.0, 0.5, 0.3]), 300
     weights = FAMILY[kind](scores, beta)
     batches = drawn(scores, 2, n_seeds, kind=kind, beta=beta)
     assert_drawn(batches[:, 0], weights / weights.sum())
