@@ -16,10 +16,10 @@ __all__ = ["DelegatingClassifier", "MetaClassifier", "model_has"]
 
 
 def model_has(method):
-    """For `available_if`: whether the model has a method, fitted or not."""
+    """For `available_if`: whether the model, fitted or not, can be asked for a method."""
 
     def check(meta):
-        return hasattr(getattr(meta, "estimator_", meta.estimator), method)
+        return capabilities.supports(getattr(meta, "estimator_", meta.estimator), method)
 
     return check
 
@@ -95,6 +95,22 @@ class DelegatingClassifier(MetaClassifier):
         """Class probabilities, a column for each of `classes_`; (n_rows, ...) -> (n_rows, n_classes)."""
         return self._in_vocabulary(self._ask("predict_proba", X), missing=0)
 
+    @available_if(model_has("sample_proba"))
+    def sample_proba(self, X, n_draws=None, *, random_state=None, consistent=True):
+        """Class probabilities under draws of the model; (n_rows, ...) -> (n_draws, n_rows, n_classes).
+
+        See `skal.capabilities.sample_proba`.
+        """
+        check_is_fitted(self)
+        draws = capabilities.sample_proba(
+            self.estimator_,
+            self._check_rows(X, reset=False),
+            n_draws,
+            random_state=random_state,
+            consistent=consistent,
+        )
+        return self._in_vocabulary(draws, missing=0)
+
     @available_if(model_has("predict_log_proba"))
     def predict_log_proba(self, X):
         """Logarithms of the class probabilities; (n_rows, ...) -> (n_rows, n_classes)."""
@@ -128,8 +144,8 @@ class DelegatingClassifier(MetaClassifier):
             return values
         if values.ndim == 1:  # the decision function of two classes
             values = np.stack([-values, values], axis=1)
-        aligned = np.full((len(values), len(self.classes_)), missing, dtype=values.dtype)
-        aligned[:, np.searchsorted(self.classes_, seen)] = values
+        aligned = np.full((*values.shape[:-1], len(self.classes_)), missing, dtype=values.dtype)
+        aligned[..., np.searchsorted(self.classes_, seen)] = values
         return aligned
 
     def __sklearn_tags__(self):
