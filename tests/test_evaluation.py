@@ -195,3 +195,24 @@ def test_a_learner_that_cant_be_told_from_others_is_refused(tmp_path):
 def test_only_learners_are_compared():
     with pytest.raises(TypeError, match="takes ActiveLearners"):
         compare([GaussianNB()], np.zeros((4, 1)), [0, 1, 0, 1])
+
+
+class Spoils(GaussianNB):
+    """Is worth nothing with more than 30 labels."""
+
+    def fit(self, X, y):
+        super().fit(X, y)
+        self.spoilt_ = len(y) > 30
+        return self
+
+    def predict(self, X):
+        return np.full(len(X), self.classes_[0]) if self.spoilt_ else super().predict(X)
+
+
+def test_a_curve_that_falls_is_shown_as_it_is():
+    """Bug G10: the best accuracy over all rounds was reported, so that curves could only rise."""
+    learner = ActiveLearner(Spoils(var_smoothing=0.1), Margin(), n_rounds=3, random_state=0).fit(X, y)
+    scores = list(learner.staged_score(X, y))
+    assert scores[3] == learner.score(X, y) < 0.5 < scores[1]
+    _, curve = compare({"Margin": learner}, X, y, n_seeds=1).curve("Margin")
+    assert curve[0, 3] < 0.5 < curve[0, 1]

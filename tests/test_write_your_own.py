@@ -19,7 +19,7 @@ def _strategies():
     for example in doctest.DocTestParser().get_examples(PAGE.read_text()):
         if example.source.startswith(("from", "import", "class")):
             exec(compile(example.source, str(PAGE), "exec"), vars(module))
-    return [module.Gini(), module.Tsallis(q=1.5), module.SpreadMargin()]
+    return [module.Gini(), module.Tsallis(q=1.5), module.Range(n_draws=10), module.SpreadMargin()]
 
 
 @pytest.mark.parametrize(
