@@ -2,9 +2,9 @@
 Unsure, or contradicted
 =======================
 
-A net can be unsure of an image in two ways. Either each draw of its dropout masks is unsure: the image is ambiguous, and
-a label teaches little. Or each draw is sure, and the draws contradict each other: the net knows too little, and a
-label decides which of the draws is right. Entropy asks for both; BALD asks for the second.
+A net can be unsure of an image in two ways. Either each draw of its dropout masks is unsure: the image is
+ambiguous, and a label teaches little. Or each draw is sure, and the draws contradict each other: the net knows too
+little, and a label decides which of the draws is right. Entropy asks for both; BALD asks for the second.
 """
 
 # %%
@@ -21,11 +21,11 @@ X, y = load_digits(return_X_y=True)
 X = X.reshape(-1, 8, 8) / 16
 net = NetClassifier(max_epochs=30, random_state=0).fit(X[:100], y[:100])
 draws = net.sample_proba(X[100:], n_draws=20)
-draws.shape
+print(draws.shape)
 
 # %%
-# Entropy of the mean, and the part of it that the draws disagree on. Every point is an image; below the diagonal lies
-# what is ambiguous under each draw.
+# Entropy of the mean, and the part of it that the draws disagree on. Every point is an image; below the
+# diagonal lies what is ambiguous under each draw.
 
 entropy, information = predictive_entropy(draws), mutual_information(draws)
 contradicted = information.argmax()
@@ -41,8 +41,8 @@ ax.set(xlim=(-0.05, 2.4), xlabel="entropy of the mean (nats)", ylabel="mutual in
 fig.tight_layout()
 
 # %%
-# Two images of about the same entropy. Each line on the right is one draw: on the first image sure draws vote for
-# different digits, on the second one most of them spread their bets alike.
+# Two images of about the same entropy. Each line on the right is one draw: on the first image sure draws vote
+# for different digits, on the second one most of them spread their bets alike.
 
 fig, axes = plt.subplots(2, 2, figsize=(8, 4), width_ratios=[1, 3])
 for (image, lines), row, color in zip(axes, [contradicted, ambiguous], ["C3", "C0"], strict=True):
