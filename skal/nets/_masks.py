@@ -73,7 +73,7 @@ class Masks:
 
     def _factors(self, draw, site, call, rows):
         keep, rate = self._keep(draw, site, call, rows)
-        keep = torch.from_numpy(keep).to(call.x.device, call.x.dtype)
+        keep = keep.to(call.x.device, call.x.dtype)
         if not call.alpha:
             return Factors(keep.mul_(1 / rate if rate else 0))
         scale = (rate * (1 + (1 - rate) * _ALPHA**2)) ** -0.5 if rate else 0
@@ -82,17 +82,17 @@ class Masks:
     def _keep(self, draw, site, call, rows):
         """Which units are kept, in a shape that broadcasts to the input, and the share that is."""
         shape, axis, n = list(call.mask_shape), site.axis, len(rows)
+        key = self.seed, draw, site.number
         if axis is None or shape[axis] == 1 < call.x.shape[axis]:
-            keep, rate = bernoulli((self.seed, draw, site.number), call.p, range(1), prod(shape))
-            return keep.reshape(shape), rate
-        repeats = shape.pop(axis) // n  # what shares the axis with the rows, such as steps of time
-        key, numbers = (self.seed, draw, site.number), range(1) if self.consistent else rows
-        keep, rate = bernoulli(key, call.p, numbers, repeats * prod(shape))
-        keep = keep.reshape(len(keep), repeats, *shape)
-        if repeats > 1:
-            keep = np.broadcast_to(keep, (n, *keep.shape[1:]))
-            keep = keep if site.rows_outer else keep.swapaxes(0, 1)
-        return np.moveaxis(keep.reshape(-1, *shape), 0, axis), rate
+            keep, rate = bernoulli(key, call.p, range(1), prod(shape))
+            return torch.from_numpy(keep).reshape(shape), rate
+        steps = shape.pop(axis) // n  # what shares the axis with the rows, such as steps of time
+        keep, rate = bernoulli(key, call.p, range(1) if self.consistent else rows, steps * prod(shape))
+        keep = torch.from_numpy(keep).reshape(len(keep), steps, *shape)
+        if steps > 1:
+            keep = keep.expand(n, *keep.shape[1:])
+            keep = keep if site.rows_outer else keep.transpose(0, 1)
+        return keep.reshape(-1, *shape).movedim(0, axis), rate
 
 
 def bernoulli(key, p, rows, n_units):

@@ -47,6 +47,13 @@ class Source:
         for layer in self.layers():
             layer.training = training and not isinstance(layer, but)
 
+    def tensors(self):
+        """All tensors that the layers hold, weights or not."""
+        held = [value for layer in self.layers() for value in vars(layer).values()]
+        parts = [*held, *(list(part.values()) for part in held if isinstance(part, dict))]
+        flat = [leaf for part in parts for leaf in (part if isinstance(part, list | tuple) else [part])]
+        return [leaf for leaf in flat if isinstance(leaf, torch.Tensor)]
+
     def buffers(self):
         """Copies of all buffers."""
         return [buffer.clone() for module in self.modules for buffer in module.buffers()]
@@ -115,11 +122,12 @@ def n_rows(batch):
 
 def take(batch, rows):
     """Some rows of a batch, of each of its tensors."""
-    if isinstance(batch, Mapping):
-        return {name: take(part, rows) for name, part in batch.items()}
-    if isinstance(batch, tuple | list):
-        return type(batch)(take(part, rows) for part in batch)
-    return batch[rows]
+    return _each(lambda tensor: tensor[list(rows)], batch)
+
+
+def cloned(batch):
+    """A batch that a module may write to."""
+    return _each(torch.clone, batch)
 
 
 def tensors(batch):
@@ -129,6 +137,14 @@ def tensors(batch):
     if isinstance(batch, tuple | list):
         return [tensor for part in batch for tensor in tensors(part)]
     return [batch]
+
+
+def _each(function, batch):
+    if isinstance(batch, Mapping):
+        return {name: _each(function, part) for name, part in batch.items()}
+    if isinstance(batch, tuple | list):
+        return type(batch)(_each(function, part) for part in batch)
+    return function(batch)
 
 
 def _first(output):

@@ -7,12 +7,11 @@ import numpy as np
 import torch
 from torch import nn
 
-from skal._seeds import derive
 from skal.nets._active import may_drop, may_drop_once_built
-from skal.nets._dropout import DropoutMode
 from skal.nets._masks import Masks
+from skal.nets._passes import Passes
 from skal.nets._probe import no_dropout, probe
-from skal.nets._source import n_rows, open_source
+from skal.nets._source import open_source
 
 N_DRAWS = 20
 
@@ -65,47 +64,13 @@ def _draws(model, X, n_draws=None, seed=0, consistent=True, reduce=lambda draws:
     with source.isolated(seed), torch.no_grad():
         batches = iter(source.batches(X))
         first = next(batches)
-        found, masks = probe(source, first), Masks(seed, consistent)
-        done, start = [], 0
+        passes = Passes(source, Masks(seed, consistent), probe(source, first), n_draws)
+        done = []
         for batch in chain([first], batches):
-            rows = range(start, start := start + n_rows(batch))
-            outputs = [_full_pass(source, batch, Draw(masks, found, t, rows)) for t in range(n_draws)]
+            outputs = passes.run(batch)
             proba = source.proba(torch.cat(outputs).cpu().double()).numpy()
-            done.append(reduce(proba.reshape(n_draws, len(rows), -1)))
+            done.append(reduce(proba.reshape(n_draws, len(outputs[0]), -1)))
         return done
-
-
-class Draw(DropoutMode):
-    """One draw for one batch: dropout with the masks of that draw.
-
-    Parameters
-    ----------
-    masks : Masks
-    found : Probe
-    number : int
-        Which draw.
-    rows : range
-        The numbers in X of the rows of the batch.
-    """
-
-    def __init__(self, masks, found, number, rows):
-        super().__init__()
-        self.masks, self.found, self.number, self.rows = masks, found, number, rows
-        self.calls = 0
-
-    def drop(self, call):
-        """The input times the mask."""
-        site = self.found.site(self.calls, call.x, len(self.rows))
-        self.calls += 1
-        dropped = self.masks.factors(self.number, site, call, self.rows)(call.x)
-        return call.x.copy_(dropped) if call.inplace else dropped
-
-
-def _full_pass(source, batch, draw):
-    if draw.found.random:  # masks are keyed; what else the module draws hangs on the draw and the batch
-        torch.manual_seed(derive(draw.masks.seed, "noise", draw.number, draw.rows.start))
-    with draw:
-        return source.forward(batch)
 
 
 def can_drop(model):
