@@ -3,8 +3,9 @@ Unsure, or contradicted
 =======================
 
 A net can be unsure of an image in two ways. Either each draw of its dropout masks is unsure: the image is
-ambiguous, and a label teaches little. Or each draw is sure, and the draws contradict each other: the net knows too
-little, and a label decides which of the draws is right. Entropy asks for both; BALD asks for the second.
+ambiguous, and a label teaches little. Or each draw is sure, and the draws contradict each other: the net
+knows too little, and a label decides which of the draws is right. Entropy asks for both; BALD asks for the
+second.
 """
 
 # %%
