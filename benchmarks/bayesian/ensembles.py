@@ -28,13 +28,12 @@ from types import SimpleNamespace
 import joblib
 import numpy as np
 import protocol
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from sklearn.base import clone
 from sklearn.metrics import roc_auc_score
 from threadpoolctl import threadpool_limits
 
-from skal import ActiveLearner, EnsembleClassifier, LearningCurveDisplay
+from skal import ActiveLearner, EnsembleClassifier
 from skal.acquisition import entropy
 from skal.evaluation import Comparison
 from skal.report import text_table
@@ -126,7 +125,7 @@ def main():
     path = out / "curves.csv"
     rows = read(path)
     if args.report:
-        return write_report(out, rows)
+        return write_report(out, rows, args.full)
     settings = {name: joblib.hash((learner, data))[:8] for name, learner in contenders.items()}
     if any(row["settings"] != settings.get(row["learner"]) for row in rows):
         raise SystemExit(f"{path} holds runs of other learners or data: give another --out, or move it away.")
@@ -138,7 +137,7 @@ def main():
         ):
             rows += new
             write(path, rows)
-        write_report(out, rows)
+        write_report(out, rows, args.full)
     return None
 
 
@@ -178,25 +177,20 @@ def comparison(rows, measure):
     )
 
 
-def write_report(out, rows):
+def write_report(out, rows, full):
     """Picture and table of the seeds that all learners have by now."""
     comparisons = {measure: comparison(rows, measure) for measure in MEASURES}
-    n_seeds = comparisons["accuracy"].n_seeds
-    pilot = "" if n_seeds >= 10 else ": pilot, no claim"
-    about = (
-        "MNIST, ensembles and MC dropout as in Beluch et al., 20 + 20 labels a round; reduced: pool of 5,000"
+    about = "MNIST, ensembles and passes of dropout as in Beluch et al., 20 + 20 labels a round; " + (
+        "reduced: a fixed pool of 5,000, 5,000 test images" if not full else "all 60,000 images"
     )
-    figure = Figure(figsize=(16, 13), layout="constrained")
-    figure.suptitle(f"{about}\n{n_seeds} seeds{pilot}")
+    figure = Figure(figsize=(18, 15), layout="constrained")
+    figure.suptitle(protocol.title(about, comparisons["accuracy"]), x=0.01, ha="left")
     grid = figure.subplots(len(PANELS), len(MEASURES))
-    for axes, (title, names) in zip(grid, PANELS.items(), strict=True):
+    for axes, (panel, names) in zip(grid, PANELS.items(), strict=True):
         for ax, of_measure in zip(axes, comparisons.values(), strict=True):
-            display = LearningCurveDisplay.from_comparison(of_measure)
-            LearningCurveDisplay(
-                {name: display.curves[name] for name in names}, score_name=of_measure.score_name
-            ).plot(ax)
-            ax.set_title(title, loc="left", fontsize="small")
-    FigureCanvasAgg(figure).print_figure(out / "curves.png", dpi=100)
+            protocol.curves(of_measure, names).plot(ax)
+            ax.set_title(panel, loc="left", fontsize="small")
+    protocol.save(figure, out / "curves.png")
     parts = [f"# {about}", "Of all measures more is better: minus_calibration_error is 0 at best."]
     for of_measure in comparisons.values():
         levels = (0.85, 0.9) if of_measure.score_name == "accuracy" else ()

@@ -80,6 +80,7 @@ def main():
         about=f"MNIST, net of Gal et al., 20 + 10 labels a round{reduced}",
         levels=(0.9, 0.95),
         at=(50, 70, 100, 150, 200),
+        baseline="Random, deterministic",
         contrasts=[
             (f"{strategy}, Bayesian", f"{strategy}, deterministic")
             for strategy in ("Random", "VariationRatio", "Entropy")
