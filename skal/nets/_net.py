@@ -140,6 +140,10 @@ class SkorchNet(NeuralNetClassifier):
         super().on_epoch_begin(net, **kwargs)
         seed_all(derive(self.seed_, "epoch", len(self.history)), self._place())
 
+    def _seed_order(self, iterator):
+        if self.order_seed is not None:
+            iterator.generator.manual_seed(derive(self.order_seed, "epoch", len(self.history)))
+
     # -- data --------------------------------------------------------------------------------------
 
     def check_data(self, X, y=None):
@@ -215,8 +219,8 @@ class SkorchNet(NeuralNetClassifier):
         A callback that reads a batch's loss meanwhile finds a tensor of no dimensions there.
         """
         batches = []
-        if training and self.order_seed is not None:
-            iterator.generator.manual_seed(derive(self.order_seed, "epoch", len(self.history)))
+        if training:
+            self._seed_order(iterator)
         for batch in () if iterator is None else iterator:
             self.notify("on_batch_begin", batch=batch, training=training)
             step = step_fn(batch, **fit_params)
@@ -234,8 +238,7 @@ class SkorchNet(NeuralNetClassifier):
 
     def infer(self, x, **fit_params):
         """The module's output for one batch, in the net's dtype."""
-        x, _ = unweighted(x)
-        x = as_input(to_tensor(x, device=self.device), vars(self).get("in_shape_"), self._torch_dtype())
+        x = self._as_input(x)
         if self._amp_dtype() is None:
             return super().infer(x, **fit_params)
         with torch.autocast(self._place().type, self._amp_dtype()):
@@ -267,6 +270,11 @@ class SkorchNet(NeuralNetClassifier):
         self.check_is_fitted()
         with self._isolated("predict"):
             return super().forward(X, training=training, device=device)
+
+    def _as_input(self, x):
+        """One batch as the module gets it, on the device; without the weights of its rows."""
+        x, _ = unweighted(x)
+        return as_input(to_tensor(x, device=self.device), vars(self).get("in_shape_"), self._torch_dtype())
 
     # -- precision ---------------------------------------------------------------------------------
 

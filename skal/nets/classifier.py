@@ -230,11 +230,7 @@ class NetClassifier(SkorchNet):
         self : NetClassifier
             The fitted net.
         """
-        self._check_parameters()
-        start_over = not (self.warm_start and self.initialized_)
-        X, codes = self._check_training_set(X, y, sample_weight, self.classes, start_over)
-        if start_over:
-            self.initialize()
+        X, codes = self._start(X, y, sample_weight)
         return self._train(X, codes, **fit_routing(self), **fit_params)
 
     def partial_fit(self, X, y=None, classes=None, sample_weight=None, **fit_params):
@@ -371,6 +367,15 @@ class NetClassifier(SkorchNet):
         tags = super().__sklearn_tags__()
         tags.input_tags.three_d_array = True
         return tags
+
+    def _start(self, X, y, sample_weight):
+        """X and the codes of y, checked; a net to train, initialised unless it goes on."""
+        self._check_parameters()
+        start_over = not (self.warm_start and self.initialized_)
+        X, codes = self._check_training_set(X, y, sample_weight, self.classes, start_over)
+        if start_over:
+            self.initialize()
+        return X, codes
 
     def _train(self, X, codes, **fit_params):
         with self._isolated("fit", len(self.history)):
