@@ -64,7 +64,7 @@ def batch_bald(draws, n, seed=0, *, scores=None, max_outcomes=20_000, n_samples=
     >>> int(batch_bald(draws, n=2)[1])  # rows 0 and 1 are copies
     2
     """
-    fetch = draws if callable(draws) else _reader(np.asarray(draws))
+    ask = draws if callable(draws) else _reader(np.asarray(draws))
     scores = _scores(np.asarray(draws)) if scores is None else np.asarray(scores, dtype=np.float64)
     if n == 0:
         return np.empty(0, dtype=np.intp)
@@ -72,6 +72,10 @@ def batch_bald(draws, n, seed=0, *, scores=None, max_outcomes=20_000, n_samples=
     bounds = scores.copy()  # gains only fall as the batch grows, so an old gain is an upper bound
     rng = np.random.RandomState(seed % 2**32)
     joint = None
+
+    def fetch(rows):
+        return np.asarray(ask(rows), dtype=np.float64)
+
     while len(chosen) < n:
         row = fetch(chosen[-1:])[:, 0]
         joint = joint or JointLabels(len(row), max_outcomes, n_samples)
@@ -138,7 +142,7 @@ def _first_by_priority(rows, seed):
 
 
 def _reader(draws):
-    return lambda rows: draws[:, rows].astype(np.float64, copy=False)
+    return lambda rows: draws[:, rows]
 
 
 def _scores(draws):

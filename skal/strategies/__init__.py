@@ -3,6 +3,7 @@
 from skal.strategies._base import QueryStrategy, with_estimator
 from skal.strategies._draws import DrawsStrategy
 from skal.strategies._wrappers import StochasticBatch, StrategyWrapper, Subsample
+from skal.strategies.batch_bald import BatchBALD
 from skal.strategies.bayesian import BALD, MeanStd, VariationRatio
 from skal.strategies.committee import QueryByCommittee
 from skal.strategies.epig import EPIG
@@ -12,6 +13,7 @@ from skal.strategies.uncertainty import Entropy, LeastConfidence, Margin
 __all__ = [
     "BALD",
     "EPIG",
+    "BatchBALD",
     "DrawsStrategy",
     "Entropy",
     "LeastConfidence",
