@@ -6,6 +6,7 @@ import torch
 from torch.nn import functional
 from torch.overrides import TorchFunctionMode
 
+from skal.nets._faster import call
 from skal.nets._opened import opened
 
 
@@ -30,9 +31,9 @@ class DropoutMode(TorchFunctionMode):
     def __torch_function__(self, func, types, args=(), kwargs=None):
         """See ``torch.overrides.TorchFunctionMode``."""
         kwargs = kwargs or {}
-        call = as_dropout(func, args, kwargs)
-        if call is not None:
-            return self.drop(call) if call.p > 0 else call.x
+        dropout = as_dropout(func, args, kwargs)
+        if dropout is not None:
+            return self.drop(dropout) if dropout.p > 0 else dropout.x
         parts = opened(func, args, kwargs)
         if parts is None:
             return self.other(func, args, kwargs)
@@ -45,7 +46,7 @@ class DropoutMode(TorchFunctionMode):
 
     def other(self, func, args, kwargs):
         """What any other call returns."""
-        return func(*args, **kwargs)
+        return call(func, args, kwargs)
 
 
 def as_dropout(func, args, kwargs):

@@ -6,8 +6,10 @@ import torch
 
 from skal._seeds import derive
 from skal.nets._dropout import DropoutMode
+from skal.nets._fused import fused
 from skal.nets._source import cloned, n_rows, take, tensors
-from skal.nets._tape import Tape, UnsafeTapeError
+from skal.nets._steps import UnsafeTapeError
+from skal.nets._tape import Tape
 
 _TOLERANCE = 1e-3  # between a tape and a full pass of the same draw, relative to the largest logit
 
@@ -31,14 +33,15 @@ class Passes:
     def __init__(self, source, masks, found, n_draws):
         self.source, self.masks, self.found, self.n_draws = source, masks, found, n_draws
         self.unsafe = "the module draws random numbers besides dropout" if found.random else ""
-        self._start, self._known = 0, source.tensors()
+        self._start, self._known, self._kept = 0, source.tensors(), {}
+        self._weights = {id(tensor) for tensor in self._known}
 
     def run(self, batch):
         """The module's output for each draw, n_draws tensors of shape (b, ...)."""
         first = self._start == 0
         rows = range(self._start, self._start + n_rows(batch))
         self._start = rows.stop
-        if first and not self.unsafe:
+        if first and self.n_draws > 1 and not self.unsafe:
             self._compare(take(batch, range(min(3, len(rows)))))
         if not self.unsafe:
             outputs = self._from_tape(batch, rows)
@@ -46,7 +49,7 @@ class Passes:
                 return outputs
         return [self._full_pass(batch, rows, draw) for draw in range(self.n_draws)]
 
-    def factors(self, rows, draw, number, call):
+    def factors(self, rows, number, draw, call):
         """The masks of a call of dropout; see `Masks`."""
         return self.masks.factors(draw, self.found.site(number, call.x, len(rows)), call, rows)
 
@@ -59,14 +62,15 @@ class Passes:
             self.unsafe = tape.unsafe
             return None
         try:
-            return [output if draw == 0 else tape.replay(draw) for draw in draws]
+            steps = fused(tape, self.n_draws, self._weights, self._kept)
+            return [output if draw == 0 else tape.replay(draw, steps) for draw in draws]
         except (UnsafeTapeError, RuntimeError) as error:
             self.unsafe = str(error)
 
     def _full_pass(self, batch, rows, draw):
         if self.found.random:  # masks are keyed; what else the module draws hangs on the draw and the batch
             torch.manual_seed(derive(self.masks.seed, "noise", draw, rows.start))
-        with FullPass(partial(self.factors, rows, draw)):
+        with FullPass(draw, partial(self.factors, rows)):
             return self.source.forward(cloned(batch))
 
     def _compare(self, batch):
@@ -86,16 +90,17 @@ class FullPass(DropoutMode):
 
     Parameters
     ----------
+    draw : int
     factors : callable
-        (number, call) -> the `Factors` of a call of dropout.
+        (number, draw, call) -> the `Factors` of a call of dropout.
     """
 
-    def __init__(self, factors):
+    def __init__(self, draw, factors):
         super().__init__()
-        self.factors, self._n_calls = factors, 0
+        self.draw, self.factors, self._n_calls = draw, factors, 0
 
     def drop(self, call):
         """The input times the mask."""
         number, self._n_calls = self._n_calls, self._n_calls + 1
-        dropped = self.factors(number, call)(call.x)
+        dropped = self.factors(number, self.draw, call)(call.x)
         return call.x.copy_(dropped) if call.inplace else dropped

@@ -7,13 +7,13 @@ other masks. Since the module's own code runs on each batch, whatever it does wi
 honoured. A forward whose tape would not be the whole truth is `unsafe`.
 """
 
-from dataclasses import dataclass
-from typing import NamedTuple
+from functools import partial
 from weakref import ref
 
 import torch
 
 from skal.nets._dropout import DropoutMode
+from skal.nets._steps import DropStep, FunctionStep, Slot, leaves, mapped
 
 # What tells a shape or a type, never a value; a property comes by the name of its getter.
 _METADATA = {"__get__", "__len__", "dim", "element_size", "get_device", "is_complex", "is_contiguous"}
@@ -22,45 +22,19 @@ _METADATA |= {"is_floating_point", "ndimension", "nelement", "numel", "size", "s
 _MEMORY = {"numpy", "__array__", "__dlpack__", "data_ptr", "storage", "untyped_storage"}
 
 
-@dataclass(frozen=True, slots=True)
-class Slot:
-    """Where a tape keeps a tainted tensor: stands for it in the arguments of calls."""
-
-    index: int
-    shape: torch.Size
-
-
-class Step(NamedTuple):
-    """One tainted call: a function of torch, or dropout where `number` isn't None."""
-
-    func: object
-    """The function; for dropout, the call without its input."""
-    args: tuple
-    """Arguments, with slots for tainted tensors."""
-    kwargs: dict
-    out: object
-    """The slot of the result, or a container with slots in it, or None."""
-    number: int | None = None
-    """The how manieth dropout it is."""
-
-
-class UnsafeTapeError(Exception):
-    """A tape that does not hold for other draws."""
-
-
 class Tape(DropoutMode):
     """Records one forward, with the masks of draw 0; see the module.
 
     Parameters
     ----------
     factors : callable
-        (draw, number, call) -> the `Factors` of a call of dropout.
+        (number, draw, call) -> the `Factors` of a call of dropout.
     known : iterable of torch.Tensor
         What is the same for all draws beforehand: weights, buffers, the batch.
 
     Attributes
     ----------
-    steps : list of Step
+    steps : list of FunctionStep and DropStep
         The tainted calls, in order.
     output : Slot
         What the module returns.
@@ -74,8 +48,6 @@ class Tape(DropoutMode):
         self._origin = {id(tensor): (ref(tensor), None) for tensor in known}
         self._n_slots, self._n_calls = 0, 0
         self._read, self._replaced, self._autocast = [], [], None
-
-    # -- recording ---------------------------------------------------------------------------------
 
     def record(self, forward, batch):
         """Run a forward; -> its output, which is draw 0's unless the tape is unsafe."""
@@ -96,13 +68,13 @@ class Tape(DropoutMode):
         number, self._n_calls = self._n_calls, self._n_calls + 1
         if not self.steps:
             self._know(call.x)
-        args = self._slotted((call.x,))
-        dropped = self.factors(0, number, call)(call.x)
-        if call.inplace and isinstance(args[0], Slot):
+        x, factors = self._slotted(call.x), partial(self.factors, number)
+        dropped = factors(0, call)(call.x)
+        if call.inplace and isinstance(x, Slot):
             dropped = call.x.copy_(dropped)
         elif call.inplace:  # other draws need the input as it is, so nobody may look at it any more
             self._replaced.append(call.x)
-        self._note(Step(call._replace(x=None), args, {}, self._bound(dropped), number), dropped)
+        self._note(DropStep(number, call._replace(x=None), factors, x, self._bound(dropped)), dropped)
         return dropped
 
     def other(self, func, args, kwargs):
@@ -110,19 +82,19 @@ class Tape(DropoutMode):
         if getattr(getattr(func, "__self__", None), "__name__", "") == "data":
             self._refuse("data is read, which can be written to unseen")
         if not self.steps or self.unsafe:
-            result = func(*args, **kwargs)
+            result = super().other(func, args, kwargs)
             self._know(result)
             return result
         n_read = len(self._read)
         slotted = self._slotted(args), self._slotted(kwargs)
-        result = func(*args, **kwargs)
+        result = super().other(func, args, kwargs)
         if func.__name__ in _MEMORY:
             self._refuse(f"{func.__name__} shows values that could hang on dropout")
         elif not any(isinstance(leaf, Slot) for leaf in leaves(slotted)):
             del self._read[n_read:]
             self._know(result)
         elif not _is_metadata(func, result):
-            self._note(Step(func, *slotted, self._bound(result)), result)
+            self._note(FunctionStep(func, *slotted, self._bound(result)), result)
         return result
 
     def _note(self, step, result):
@@ -182,69 +154,18 @@ class Tape(DropoutMode):
             self._origin[id(leaf)] = ref(leaf), slot
         return slot
 
-    # -- replaying ---------------------------------------------------------------------------------
+    @property
+    def is_mixed(self):
+        """Whether the steps run in mixed precision."""
+        return self._autocast[2]
 
-    def replay(self, draw, steps=None, values=None):
-        """The output for another draw.
-
-        Parameters
-        ----------
-        draw : int
-        steps : list of Step, default=None
-            What to run; None is all of the tape.
-        values : dict, default=None
-            Tensors that are there already, by the index of their slot.
-        """
-        values = {} if values is None else values
-        with self.autocast():
+    def replay(self, draw, steps=None):
+        """The output for another draw, by the steps of the tape or others that come to the same."""
+        values = {}
+        with torch.autocast(*self._autocast):
             for step in self.steps if steps is None else steps:
-                self._run(step, draw, values)
+                step.run(draw, values)
         return values[self.output.index]
-
-    def autocast(self):
-        """Mixed precision as it was while recording."""
-        kind, dtype, enabled = self._autocast
-        return torch.autocast(kind, dtype, enabled)
-
-    def _run(self, step, draw, values):
-        def fill(leaf):
-            return values[leaf.index] if isinstance(leaf, Slot) else leaf
-
-        args = mapped(fill, step.args)
-        if step.number is None:
-            result = step.func(*args, **mapped(fill, step.kwargs))
-        else:
-            call = step.func._replace(x=args[0])
-            result = self.factors(draw, step.number, call)(call.x)
-            if call.inplace and isinstance(step.args[0], Slot):
-                result = call.x.copy_(result)
-        for slot, value in zip(leaves(step.out), leaves(result), strict=True):
-            if slot is not None:
-                if value.shape != slot.shape:
-                    raise UnsafeTapeError("shapes hang on dropout")
-                values[slot.index] = value
-
-
-def leaves(tree):
-    """What is in tuples, lists, dicts and slices, however deep."""
-    if isinstance(tree, slice):
-        tree = (tree.start, tree.stop, tree.step)
-    if not isinstance(tree, tuple | list | dict):
-        return [tree]
-    parts = tree.values() if isinstance(tree, dict) else tree
-    return [leaf for part in parts for leaf in leaves(part)]
-
-
-def mapped(function, tree):
-    """The same containers with `function` of what is in them."""
-    if isinstance(tree, slice):
-        return slice(*(mapped(function, part) for part in (tree.start, tree.stop, tree.step)))
-    if isinstance(tree, dict):
-        return {name: mapped(function, part) for name, part in tree.items()}
-    if not isinstance(tree, tuple | list):
-        return function(tree)
-    parts = [mapped(function, part) for part in tree]
-    return parts if isinstance(tree, list) else tuple(parts)
 
 
 def _is_metadata(func, result):

@@ -6,6 +6,7 @@ import torch
 from numpy.testing import assert_allclose
 from zoo import hazards, inputs, zoo
 
+from skal.nets import _fused, _tape
 from skal.nets._masks import Masks
 from skal.nets._passes import Passes
 from skal.nets._probe import probe
@@ -25,6 +26,15 @@ def logits(module, X, consistent, *, full=False, n_draws=4, size=None):
         passes.unsafe = "on demand" if full else passes.unsafe
         blocks = [torch.stack(passes.run(part)) for part in X.split(size or len(X))]
     return torch.cat(blocks, dim=1).numpy(), passes.unsafe
+
+
+@pytest.fixture(params=["as it pays", "wherever it can"], autouse=True)
+def fusing(request, monkeypatch):
+    """Shortcuts also where layers are too small for them to pay, and in many blocks."""
+    if request.param == "wherever it can":
+        monkeypatch.setattr(_fused, "_MANY_DRAWS", 0)
+        monkeypatch.setattr(_fused, "_WORTHWHILE", 0)
+        monkeypatch.setattr(_fused, "_RESPONSE_VALUES", 1000)
 
 
 @pytest.mark.parametrize("consistent", [True, False])
@@ -82,9 +92,7 @@ def test_modules_stay_as_they_were(name):
 def test_a_tape_that_differs_from_a_full_pass_is_not_used(monkeypatch):
     module, kind = ZOO["mlp"]
     full, _ = logits(module, inputs(kind), True, full=True)
-    from skal.nets import _tape
-
-    monkeypatch.setattr(_tape.Tape, "replay", lambda tape, draw: torch.zeros(3, 3))
+    monkeypatch.setattr(_tape.Tape, "replay", lambda tape, draw, steps: torch.zeros(3, 3))
     taped, unsafe = logits(module, inputs(kind), True)
     assert unsafe == "a tape and a full pass differ"
     assert_allclose(taped, full, rtol=1e-6)
