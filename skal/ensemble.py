@@ -4,18 +4,15 @@ from functools import reduce
 from numbers import Integral
 
 import numpy as np
-from sklearn.base import clone
-from sklearn.utils import check_random_state
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import check_classification_targets
-from sklearn.utils.parallel import Parallel, delayed
 from sklearn.utils.validation import assert_all_finite, check_consistent_length, check_is_fitted, column_or_1d
 
 from skal import capabilities
-from skal._compat import HasMethods, Interval, check_parameters, slice_fit_params
+from skal._compat import HasMethods, Interval, StrOptions, check_parameters
 from skal._delegating import MetaClassifier, model_has
-from skal._rows import take
-from skal._seeds import derive, draw_seed, seed_every_state
+from skal._members import TrainingSet, bootstrap, fit_members, member
+from skal._seeds import derive, draw_seed
 from skal.capabilities._draws import choose_members, member_proba
 from skal.labels import vocabulary
 
@@ -49,8 +46,12 @@ class EnsembleClassifier(MetaClassifier):
         Whether each member is trained on as many rows as there are, drawn with replacement. A draw that
         leaves a member with one class is drawn again.
     n_jobs : int or None, default=None
-        Processes that fit members, as in scikit-learn. The result is the same for any number; for
-        nets to the last bit if ``n_threads`` is set, and to rounding otherwise.
+        Processes that fit members one by one, as in scikit-learn. The result is the same for any number;
+        for nets to the last bit if ``n_threads`` is set, and to rounding otherwise.
+    together : bool or "auto", default="auto"
+        Whether members that are nets, or pipelines that end in one, are trained in one run, with the
+        same result to rounding. "auto" does so where it is faster: on a GPU wherever it is possible, on a
+        CPU for small nets. True does so wherever it is possible, and refuses where it is not.
     random_state : int, RandomState or None, default=None
         Fixes the members, whatever they draw.
 
@@ -94,6 +95,7 @@ class EnsembleClassifier(MetaClassifier):
         "shared_order": ["boolean"],
         "bootstrap": ["boolean"],
         "n_jobs": [Integral, None],
+        "together": ["boolean", StrOptions({"auto"})],
         "random_state": ["random_state"],
     }
 
@@ -106,6 +108,7 @@ class EnsembleClassifier(MetaClassifier):
         shared_order=False,
         bootstrap=False,
         n_jobs=None,
+        together="auto",
         random_state=None,
     ):
         self.estimator = estimator
@@ -114,6 +117,7 @@ class EnsembleClassifier(MetaClassifier):
         self.shared_order = shared_order
         self.bootstrap = bootstrap
         self.n_jobs = n_jobs
+        self.together = together
         self.random_state = random_state
 
     def fit(self, X, y, **fit_params):
@@ -148,9 +152,11 @@ class EnsembleClassifier(MetaClassifier):
         classes = vocabulary(y)
         members = [self._member(number, classes) for number in range(self.n_members)]
         samples = [self._sample(number, y) for number in range(self.n_members)]
-        self.estimators_ = Parallel(n_jobs=self.n_jobs)(
-            delayed(_fitted)(member, X, y, rows, params)
-            for member, rows in zip(members, samples, strict=True)
+        self.estimators_ = fit_members(
+            members,
+            [TrainingSet(X, y, params, rows) for rows in samples],
+            together=self.together,
+            n_jobs=self.n_jobs,
         )
         self.classes_ = reduce(np.union1d, [member.classes_ for member in self.estimators_], classes)
         vars(self).pop("estimators_samples_", None)
@@ -220,36 +226,23 @@ class EnsembleClassifier(MetaClassifier):
 
     def _member(self, number, classes):
         """A member before its training: a clone of the model, with what sets it apart and what is shared."""
-        member = seed_every_state(clone(self.estimator), derive(self.seed_, "member", number))
         shared = {}
         if self.shared_init:
             shared["init_seed"] = derive(self.seed_, "init")
         if self.shared_order:
             shared["order_seed"] = derive(self.seed_, "order")
-        if self.bootstrap:
-            shared["classes"] = classes.tolist()
-        params = member.get_params()
-        for name, value in shared.items():
-            full_name = capabilities.final_parameter(member, name)
-            if full_name is not None and params[full_name] is None:
-                member.set_params(**{full_name: value})
-            elif full_name is None and name != "classes":
+        for name in shared:
+            if capabilities.final_parameter(self.estimator, name) is None:
                 raise ValueError(
                     f"shared_{name.removesuffix('_seed')}=True needs a model with the parameter {name}, as "
                     f"NetClassifier has, and {self.estimator!r} has none."
                 )
-        return member
+        if self.bootstrap:  # a net then has an output for each class, also for those that it does not see
+            shared["classes"] = classes.tolist()
+        return member(self.estimator, derive(self.seed_, "member", number), shared)
 
     def _sample(self, number, y):
-        """The rows that a member is trained on; None for all."""
-        if not self.bootstrap:
-            return None
-        rng = check_random_state(derive(self.seed_, "bootstrap", number))
-        n_distinct = min(2, len(np.unique(y)))
-        while True:
-            rows = rng.randint(len(y), size=len(y))
-            if len(np.unique(y[rows])) >= n_distinct:
-                return rows
+        return bootstrap(y, derive(self.seed_, "bootstrap", number)) if self.bootstrap else None
 
     def _mean(self, X):
         check_is_fitted(self)
@@ -259,9 +252,3 @@ class EnsembleClassifier(MetaClassifier):
         """The answer of each chosen member, in the columns of `classes_`; yields (n_rows, n_classes)."""
         X = self._check_rows(X, reset=False)
         return (member_proba(self.estimators_[number], X, self.classes_) for number in chosen)
-
-
-def _fitted(member, X, y, rows, params):
-    if rows is None:
-        return member.fit(X, y, **params)
-    return member.fit(take(X, rows), y[rows], **slice_fit_params(X, params, rows))

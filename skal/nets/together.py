@@ -1,0 +1,238 @@
+"""Nets of one architecture trained in one run: one forward, backward and optimizer step for all.
+
+Each net keeps its own rows, order, masks and weights, and ends up where its own `fit` would have taken it, to
+rounding.
+"""
+
+from contextlib import suppress
+from copy import deepcopy
+from itertools import chain
+
+import torch
+from skorch.dataset import Dataset
+from torch import nn, optim
+from torch.utils.data import DataLoader
+
+from skal.nets.batches import Batches, unweighted
+from skal.nets.classifier import NetClassifier
+from skal.nets.rehearsal import fails, values_at_once
+from skal.nets.stacked import Streams, stacked
+from skal.nets.targets import per_row
+
+# Optimizers that treat each number by itself, so that stacked weights move as each net's would.
+_ELEMENTWISE = (
+    optim.SGD,
+    optim.Adam,
+    optim.AdamW,
+    optim.Adamax,
+    optim.NAdam,
+    optim.RAdam,
+    optim.RMSprop,
+    optim.Adagrad,
+    optim.Adadelta,
+    optim.Rprop,
+)
+# How many numbers of all nets together a CPU has at hand; measured by benchmarks/ensemble_speed.py.
+ROOM = 3_000_000
+_MEANS_OF_ROWS = (nn.CrossEntropyLoss, nn.NLLLoss)
+
+
+def against(nets):
+    """What in the parameters of the nets keeps them from being trained in one run, or None.
+
+    Parameters
+    ----------
+    nets : list of NetClassifier
+        Clones of one net, which differ by their seeds.
+
+    Returns
+    -------
+    str or None
+        What the nets have, for a sentence.
+    """
+    net = nets[0]
+    if any(type(net) is not NetClassifier for net in nets):
+        return "a class of their own, whose methods would be passed over"
+    if net.callbacks or net.verbose or net.train_split:
+        return "callbacks, verbose or train_split, which look at one net at a time"
+    if net.amp or net.compile:
+        return "amp or compile"
+    if net.dataset is not Dataset or net.iterator_train is not DataLoader:
+        return "a dataset or an iterator of their own"
+    if net.optimizer not in _ELEMENTWISE:
+        return "an optimizer that may look at more than one weight at a time"
+    return None
+
+
+def fit_together(nets, sets, *, always=False):
+    """Fit each net to its training set in one run, if that is possible and pays.
+
+    Parameters
+    ----------
+    nets : list of NetClassifier
+        Which `against` has nothing against.
+    sets : list of tuple (X, y, params)
+        What each net is fitted to; `params` may hold ``sample_weight``.
+    always : bool, default=False
+        Whether to do it also where it is not known to be faster.
+
+    Returns
+    -------
+    str or None
+        None if the nets are fitted. Else what keeps them from it, for a sentence that begins with "they
+        have"; then they are to be fitted one by one.
+    """
+    started = [
+        net._start(X, y, params.get("sample_weight")) for net, (X, y, params) in zip(nets, sets, strict=True)
+    ]
+    with nets[0]._isolated("together"):
+        run = _Run(nets, started)
+        reason = run.against() or (None if always else run.doubt()) or run.rehearse()
+        if reason is None:
+            run.train()
+    return reason
+
+
+class _Run:
+    """The training of nets that have been started, each on its rows."""
+
+    def __init__(self, nets, started):
+        self.nets, self.started = nets, started
+        self.device = nets[0]._place()
+        self.datasets = [net.get_split_datasets(*rows)[0] for net, rows in zip(nets, started, strict=True)]
+        self.iterators = [
+            net.get_iterator(data, training=True) for net, data in zip(nets, self.datasets, strict=True)
+        ]
+        self.streams = Streams(len(nets), self.device)
+
+    # -- whether -----------------------------------------------------------------------------------
+
+    def against(self):
+        """What in rows or optimizers speaks against one run, or None."""
+        if not all(isinstance(iterator, Batches) for iterator in self.iterators):
+            return "rows that are not in memory"
+        if isinstance(unweighted(self.iterators[0].X)[0], dict):
+            return "rows of several parts"
+        if any(_options(net) != _options(self.nets[0]) for net in self.nets):
+            return "optimizers that differ"
+        return None
+
+    def doubt(self):
+        """Why it need not be faster, or None.
+
+        Small nets on a GPU wait for the processor, and one run waits once. A processor gains where arithmetic
+        is little beside the calls around it, and loses where the nets together crowd its cache.
+        """
+        if self.device.type == "cuda":
+            return None
+        size = -(-self.iterators[0].n // len(self.iterators[0]))
+        n_values = len(self.nets) * values_at_once(self.nets[0], self.datasets[0], size)
+        return (
+            None if n_values <= ROOM else f"{n_values:,} numbers to keep at once, too many for a CPU's cache"
+        )
+
+    def rehearse(self):
+        """What is found when the modules are tried as one, or None."""
+        return fails(self.nets, self.datasets, self.streams)
+
+    # -- training ----------------------------------------------------------------------------------
+
+    def train(self):
+        """Train all nets for their epochs, and leave each as its own `fit` would."""
+        self.module = stacked([net.module_ for net in self.nets], self.streams).train()
+        self.optimizer = self._stacked_optimizer()
+        for net, (X, codes) in zip(self.nets, self.started, strict=True):
+            net.notify("on_train_begin", X=X, y=codes)
+        with suppress(KeyboardInterrupt):  # as in skorch: what has been learned so far counts
+            for _ in range(self.nets[0].max_epochs):
+                self._epoch()
+        self._hand_back()
+        for net, (X, codes) in zip(self.nets, self.started, strict=True):
+            net.notify("on_train_end", X=X, y=codes)
+
+    def _epoch(self):
+        batches = [self._begin_epoch(number) for number in range(len(self.nets))]
+        steps = [self._step(parts) for parts in zip(*batches, strict=True)]
+        losses = torch.stack([loss for loss, _ in steps]).tolist()  # once an epoch: a GPU need not wait
+        for number, net in enumerate(self.nets):
+            for loss, (_, size) in zip(losses, steps, strict=True):
+                net.history.new_batch()
+                net.history.record_batch("train_loss", loss[number])
+                net.history.record_batch("train_batch_size", size)
+            net.history.record("train_batch_count", len(steps))
+            net.notify("on_epoch_end", dataset_train=self.datasets[number], dataset_valid=None)
+
+    def _begin_epoch(self, number):
+        """The batches of one net; its stream goes on from where the order of its rows was drawn."""
+        net, iterator = self.nets[number], self.iterators[number]
+        net.notify("on_epoch_begin", dataset_train=self.datasets[number], dataset_valid=None)
+        net._seed_order(iterator)
+        batches = iter(iterator)
+        first = next(batches)
+        self.streams.keep(number)
+        return chain([first], batches)
+
+    def _step(self, parts):
+        """One step of the optimizer; -> losses (n_nets,), rows of each net in its batch."""
+        X = torch.cat([unweighted(X)[0] for X, _ in parts])
+        self.optimizer.zero_grad()
+        losses = self._losses(self.module(self.nets[0]._as_input(X)), parts)
+        losses.sum().backward()
+        self.optimizer.step()
+        return losses.detach(), len(parts[0][1])
+
+    def _losses(self, outputs, parts):
+        """The loss of each net; -> (n_nets,)."""
+        net, criterion, n = self.nets[0], self.nets[0].criterion_, len(parts)
+        weights = [unweighted(X)[1] for X, _ in parts]
+        is_mean = (
+            type(criterion) in _MEANS_OF_ROWS and criterion.reduction == "mean" and criterion.weight is None
+        )
+        if weights[0] is None and not is_mean:
+            each = zip(self.nets, outputs.chunk(n), parts, strict=True)
+            return torch.stack(
+                [net.get_loss(own, codes, X=X, training=True) for net, own, (X, codes) in each]
+            )
+        with per_row(criterion):
+            losses = net.get_loss(outputs, torch.cat([codes for _, codes in parts]), training=True)
+        if weights[0] is not None:
+            losses = losses * torch.cat(weights).to(losses)
+        return losses.view(n, -1).mean(dim=1)
+
+    def _stacked_optimizer(self):
+        """An optimizer of the stacked weights, with the options that those of the nets have."""
+        stack = dict(self.module.named_parameters())
+        names = {id(weight): name for name, weight in self.nets[0].module_.named_parameters()}
+        optimizer = self.nets[0].optimizer_
+        groups = [
+            {**group, "params": [stack[names[id(weight)]] for weight in group["params"]]}
+            for group in optimizer.param_groups
+        ]
+        return type(optimizer)(groups)
+
+    @torch.no_grad()
+    def _hand_back(self):
+        """Give each net its weights, its buffers, and what its optimizer remembers."""
+        stack = dict([*self.module.named_parameters(), *self.module.named_buffers()])
+        for number, net in enumerate(self.nets):
+            for name, part in [*net.module_.named_parameters(), *net.module_.named_buffers()]:
+                part.copy_(stack[name][number])
+                if stack[name] in self.optimizer.state:
+                    net.optimizer_.state[part] = _of_one(
+                        self.optimizer.state[stack[name]], stack[name], number
+                    )
+
+
+def _options(net):
+    return [
+        {name: value for name, value in group.items() if name != "params"}
+        for group in net.optimizer_.param_groups
+    ]
+
+
+def _of_one(state, weight, number):
+    """What an optimizer remembers of a stacked weight, for one net."""
+    return {
+        name: value[number].clone() if getattr(value, "shape", None) == weight.shape else deepcopy(value)
+        for name, value in state.items()
+    }
