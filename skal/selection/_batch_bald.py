@@ -9,12 +9,15 @@ from skal.selection._top import priority, top
 # Gains in nats that differ by less are tied: rounding is a hundred times smaller.
 _TIED = 1e-12
 
-# Values at once in the products of outcomes and candidates: a few MiB, and a bound on candidates.
-_BLOCK_VALUES = 2**19
+# A sampled joint tells no smaller gains from none; all rows are then tied.
+_EXHAUSTED = 1e-6
+
+# Pairs of an outcome and a candidate at once: with ten classes 4 MiB; and candidates.
+_BLOCK_VALUES = 2**16
 _BLOCK_ROWS = 256
 
-# Candidates are judged by so many groups of outcomes first, and by all outcomes last.
-_GROUPS = (64, 512)
+# Candidates are judged by so many groups of outcomes first, and few of them by all outcomes.
+_GROUPS = 256
 
 # A sampled gain is carried on as a bound with so many standard errors on top.
 _ERRORS = 3.0
@@ -34,8 +37,8 @@ def batch_bald(draws, n, seed=0, *, scores=None, max_outcomes=20_000, n_samples=
         positions and returns the draws of these rows, the same in each call; then the draws of all rows
         need not exist at once, and `scores` must be given.
     n : int
-        How many, at most n_rows. With few draws a large batch exhausts them: once the labels tell all
-        draws apart, to 1e-12 nats, the rows left are tied.
+        How many, at most n_rows. A large batch exhausts few draws: once its labels tell all draws apart
+        (no row left adds 1e-6 nats, or 1e-12 if enumerated), the rows left are tied.
     seed : int, default=0
         Orders the ties, and fixes the sampled outcomes.
     scores : array-like of shape (n_rows,), default=None
@@ -68,24 +71,26 @@ def batch_bald(draws, n, seed=0, *, scores=None, max_outcomes=20_000, n_samples=
     scores = _scores(np.asarray(draws)) if scores is None else np.asarray(scores, dtype=np.float64)
     if n == 0:
         return np.empty(0, dtype=np.intp)
-    chosen = [top(scores, 1, seed)[0]]
-    bounds = scores.copy()  # gains only fall as the batch grows, so an old gain is an upper bound
-    rng = np.random.RandomState(seed % 2**32)
-    joint = None
 
     def fetch(rows):
         return np.asarray(ask(rows), dtype=np.float64)
 
+    chosen = [top(scores, 1, seed)[0]]
+    bounds = scores.copy()  # gains only fall as the batch grows, so an old gain is an upper bound
+    joint = JointLabels(max_outcomes, n_samples)
+    rng = np.random.RandomState(seed % 2**32)
     while len(chosen) < n:
-        row = fetch(chosen[-1:])[:, 0]
-        joint = joint or JointLabels(len(row), max_outcomes, n_samples)
-        joint.add(row)
+        joint.add(fetch(chosen[-1:])[:, 0])
         bounds[chosen[-1]] = -np.inf
-        chosen.append(_best(fetch, bounds, _levels(joint.outcomes(rng)), row.shape[1], seed))
+        if bounds.max() <= (_TIED if joint.exact else _EXHAUSTED):
+            left = np.where(bounds > -np.inf, 0.0, -np.inf)
+            chosen.extend(top(left, n - len(chosen), seed))
+        else:
+            chosen.append(_best(fetch, bounds, _levels(joint.outcomes(rng)), seed))
     return np.array(chosen, dtype=np.intp)
 
 
-def _best(fetch, bounds, levels, n_classes, seed):
+def _best(fetch, bounds, levels, seed):
     """The row with the largest gain, found from upper bounds; lowers the bounds of rows that it looks at.
 
     Best first: the rows with the largest bounds are looked at more closely, level by level, until no bound
@@ -95,17 +100,14 @@ def _best(fetch, bounds, levels, n_classes, seed):
     gains = bounds.copy()
     reached = np.zeros(len(bounds), dtype=np.int8)
     rows = np.flatnonzero(bounds > -np.inf)
-    if gains[rows].max() <= _TIED:
-        return _first_by_priority(rows, seed)
     while True:
         known = rows[reached[rows] == last]
         rows = rows[gains[rows] >= gains[known].max(initial=-np.inf) - _TIED]
         unsure = rows[reached[rows] < last]
         if len(unsure) == 0:
-            return _first_by_priority(rows, seed)
+            return rows[priority(seed, rows).argmax()]
         level = reached[unsure[gains[unsure].argmax()]]
-        size = max(1, _BLOCK_VALUES // (len(levels[level].weights) * n_classes))
-        block = _largest(gains, unsure[reached[unsure] == level], min(size, _BLOCK_ROWS))
+        block = _largest(gains, unsure[reached[unsure] == level], _block_rows(levels[level]))
         gains[block], errors = _gains(levels[level], fetch(block))
         bounds[block] = np.minimum(bounds[block], gains[block] + errors)
         reached[block] += 1
@@ -125,20 +127,17 @@ def _gains(outcomes, draws):
 
 
 def _levels(outcomes):
-    """Coarser and coarser forms of the outcomes, the coarsest first."""
-    levels = [outcomes]
-    for n_groups in reversed(_GROUPS):
-        if len(levels[0].weights) > 4 * n_groups:
-            levels.insert(0, merged(levels[0], n_groups))
-    return levels
+    """The outcomes, and before them, where there are many, a coarser form that gives upper bounds."""
+    few = len(outcomes.weights) <= 2 * _GROUPS
+    return [outcomes] if few else [merged(outcomes, _GROUPS), outcomes]
+
+
+def _block_rows(outcomes):
+    return min(_BLOCK_ROWS, max(1, _BLOCK_VALUES // len(outcomes.weights)))
 
 
 def _largest(gains, rows, n):
     return rows if len(rows) <= n else rows[np.argpartition(gains[rows], -n)[-n:]]
-
-
-def _first_by_priority(rows, seed):
-    return rows[priority(seed, rows).argmax()]
 
 
 def _reader(draws):

@@ -24,34 +24,36 @@ class JointLabels:
 
     Parameters
     ----------
-    n_draws : int
     max_outcomes : int
         Up to so many possible outcomes are enumerated.
     n_samples : int
-        How many are sampled (at least, rounded up to a multiple of `n_draws`) once there are more.
+        How many are sampled once there are more, rounded up to a multiple of the number of draws.
+
+    Attributes
+    ----------
+    exact : bool
+        Whether all outcomes are enumerated.
     """
 
-    def __init__(self, n_draws, max_outcomes, n_samples):
+    def __init__(self, max_outcomes, n_samples):
         self.max_outcomes = max_outcomes
         self.n_samples = n_samples
-        self.rows = []
-        self._likelihood = np.ones((1, n_draws))  # of each outcome under each draw
+        self.exact = True
+        self._rows = []
+        self._likelihood = np.ones((1, 1))  # of each outcome under each draw
 
     def add(self, row):
         """Take in one more row; (n_draws, k) probabilities."""
-        self.rows.append(row)
-        if self._likelihood is None:
-            return
-        if len(self._likelihood) * row.shape[1] > self.max_outcomes:
-            self._likelihood = None
-            return
-        longer = (self._likelihood[:, np.newaxis] * row.T).reshape(-1, len(row))
-        self._likelihood = longer[longer.any(axis=1)]
+        self._rows.append(row)
+        self.exact = self.exact and len(self._likelihood) * row.shape[1] <= self.max_outcomes
+        if self.exact:
+            longer = (self._likelihood[:, np.newaxis] * row.T).reshape(-1, len(row))
+            self._likelihood = longer[longer.any(axis=1)]
 
     def outcomes(self, rng):
         """All outcomes, or a fresh sample of them; `rng` is a RandomState."""
-        if self._likelihood is None:
-            return _sample(self.rows, self.n_samples, rng)
+        if not self.exact:
+            return _sample(self._rows, self.n_samples, rng)
         weights = self._likelihood.sum(axis=1)
         n_draws = self._likelihood.shape[1]
         return Outcomes(weights / n_draws, self._likelihood / weights[:, np.newaxis], exact=True)
@@ -91,7 +93,7 @@ def joint_mutual_information(draws, *, max_outcomes=20_000, n_samples=100_000, s
     0.693147
     """
     draws = np.asarray(draws, dtype=np.float64)
-    joint = JointLabels(len(draws), max_outcomes, n_samples)
+    joint = JointLabels(max_outcomes, n_samples)
     for row in draws.swapaxes(0, 1):
         joint.add(row)
     weights, posteriors, _ = joint.outcomes(np.random.RandomState(seed))

@@ -82,7 +82,7 @@ def test_outcomes_that_cannot_happen_do_not_count():
     """Votes of trees: 3 ** 20 outcomes, of which four can happen."""
     votes = np.eye(3)[np.random.RandomState(0).randint(3, size=(4, 20))]
     assert joint_mutual_information(votes, max_outcomes=12) == pytest.approx(np.log(4), abs=1e-12)
-    joint = JointLabels(4, max_outcomes=12, n_samples=1)
+    joint = JointLabels(max_outcomes=12, n_samples=1)
     for row in votes.swapaxes(0, 1):
         joint.add(row)
     outcomes = joint.outcomes(None)
@@ -92,7 +92,7 @@ def test_outcomes_that_cannot_happen_do_not_count():
 
 @pytest.mark.parametrize("max_outcomes", [1000, 1])
 def test_outcomes_are_weights_and_posteriors(max_outcomes):
-    joint = JointLabels(12, max_outcomes, n_samples=1000)
+    joint = JointLabels(max_outcomes, n_samples=1000)
     for row in some_draws(12, 4, 3).swapaxes(0, 1):
         joint.add(row)
     weights, posteriors, exact = joint.outcomes(np.random.RandomState(0))
@@ -105,7 +105,7 @@ def test_outcomes_are_weights_and_posteriors(max_outcomes):
 
 def test_samples_are_fresh_and_follow_the_joint_predictive():
     draws = some_draws(3, 2, 2, sharpness=1.0)
-    joint = JointLabels(3, 1, n_samples=30_000)
+    joint = JointLabels(1, n_samples=30_000)
     for row in draws.swapaxes(0, 1):
         joint.add(row)
     rng = np.random.RandomState(0)
@@ -121,7 +121,7 @@ def test_samples_are_fresh_and_follow_the_joint_predictive():
 
 def test_merging_bounds_the_information_of_every_further_row_from_above():
     draws = some_draws(25, 40, 4)
-    joint = JointLabels(25, 20_000, 1)
+    joint = JointLabels(20_000, 1)
     for row in draws[:, :6].swapaxes(0, 1):
         joint.add(row)
     outcomes = joint.outcomes(None)
