@@ -1,4 +1,4 @@
-"""Whether many nets can be computed as one: tried on their first rows, before anything is learned."""
+"""Whether many nets can be computed as one: tried on some rows, before anything is learned."""
 
 import random
 from copy import deepcopy
@@ -7,9 +7,11 @@ import numpy as np
 import torch
 
 from skal._seeds import derive
-from skal.nets.batches import unweighted
+from skal.nets.batches import as_tensor, take, unweighted
 from skal.nets.seeding import seed_all
 from skal.nets.stacked import stacked
+
+ROWS = 64  # of each net in a rehearsal
 
 
 def fails(nets, datasets, streams):
@@ -38,7 +40,7 @@ def fails(nets, datasets, streams):
         return "modules with hooks, with weights that are in two layers, or a loss with weights"
     try:
         return _rehearse(
-            nets, [_first_rows(net, data) for net, data in zip(nets, datasets, strict=True)], streams
+            nets, [_some_rows(net, data) for net, data in zip(nets, datasets, strict=True)], streams
         )
     except Exception as error:  # the module's own doing; if it is an error of the user, `fit` will raise it
         return f"a module that can't be stacked ({type(error).__name__}: {error})"
@@ -54,7 +56,7 @@ def values_at_once(net, data, batch_size):
     for layer in module.modules():
         if layer._parameters:
             layer.register_forward_hook(lambda layer, args, output: outputs.append(output.numel()))
-    X = _first_rows(net, data)
+    X = _some_rows(net, data)
     with torch.no_grad():
         module(X)
     return layers + batch_size * sum(outputs) // len(X)
@@ -88,9 +90,15 @@ def _rehearse(nets, batches, streams):
     return None
 
 
-def _first_rows(net, data):
-    X, _ = next(iter(net.get_iterator(data, training=False)))
-    return net._as_input(unweighted(X)[0])
+def _some_rows(net, data):
+    """A batch of no more than half of the rows, which differs from net to net.
+
+    What mixes the rows of all nets would go unnoticed if they were the same.
+    """
+    X, _ = unweighted(data.X)
+    n_rows = min(ROWS, max(2, len(X) // 2))
+    rows = np.random.RandomState(derive(net.seed_, "rehearsal")).permutation(len(X))[:n_rows]
+    return net._as_input(as_tensor(take(X, rows), net._place()))
 
 
 def _unlike(module, other):
