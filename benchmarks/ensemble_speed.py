@@ -1,7 +1,7 @@
 """What five members cost beside one: trained one by one, and in one run.
 
     python benchmarks/ensemble_speed.py            # CPU, 1 and 2 threads
-    python benchmarks/ensemble_speed.py --gpu      # the aim is 1.5 times one member (not run yet: no GPU so far)
+    python benchmarks/ensemble_speed.py --gpu      # the aim is 1.5 times one member; not run yet
 
 Each round fits one member and then five in both ways, in an order that turns, on the same rows; a figure is
 the median over rounds of a way's time as a multiple of one member's in the same round: of wall time and, in
