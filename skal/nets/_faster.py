@@ -16,6 +16,15 @@ def call(func, args, kwargs):
 _MAX_POOL = (functional.max_pool2d, torch.max_pool2d)
 
 
+def keep_freed_memory():
+    """Let glibc keep the memory that a batch has freed for the next one.
+
+    It would go back to the system, and come again page by page, which takes as long as the convolutions. To
+    free one block of nearly 32 MiB raises the sizes above which that happens.
+    """
+    torch.empty(31 * 2**20, dtype=torch.uint8)
+
+
 def _max_pool(
     input, kernel_size, stride=None, padding=0, dilation=1, ceil_mode=False, return_indices=False, **others
 ):

@@ -168,30 +168,41 @@ class LinearStep:
     bias: torch.Tensor | None
     out: Slot
     kept: dict
+    first: torch.Tensor
     _whole: torch.Tensor | None = None
 
     @classmethod
     def of(cls, scaled, step, n_draws, weights, kept):
         """The step for ``F.linear(input, weight, bias)``, or None where it doesn't pay."""
         weight, bias = _arguments(_linear, step)
-        selected = (
-            n_draws * weight.numel() * weight.element_size() * min(scaled.drop.call.p, 1 - scaled.drop.call.p)
-        )
+        p = scaled.drop.call.p
+        selected = n_draws * weight.numel() * weight.element_size() * min(p, 1 - p)
         pays = id(weight) in weights and weight.numel() >= _WORTHWHILE and selected <= _SELECTED_BYTES
         if scaled.base.ndim != 2 or not pays or len(scaled.factor(0)) != 1:
             return None
-        return cls(scaled, weight, bias, step.out, kept)
+        return cls(scaled, weight, bias, step.out, kept, step.first)
 
     def run(self, draw, values):
         """Compute the layer for a draw."""
         inputs, weight, scale, dropped = self._selection(draw)
         x = self.scaled.base.index_select(1, inputs)
         if dropped:
-            if self._whole is None:
-                self._whole = self._plus_bias(self.scaled.base, self.weight.T, scale)
-            values[self.out.index] = torch.addmm(self._whole, x, weight, alpha=-scale)
+            values[self.out.index] = torch.addmm(self._all_kept(), x, weight, alpha=-scale)
+        elif self.bias is None:
+            values[self.out.index] = torch.mm(x, weight).mul_(scale)
         else:
-            values[self.out.index] = self._plus_bias(x, weight, scale)
+            values[self.out.index] = torch.addmm(self.bias, x, weight, alpha=scale)
+
+    def _all_kept(self):
+        """The layer if no input were dropped, but scaled all the same: draw 0 and what was dropped there."""
+        if self._whole is None:
+            inputs, weight, scale, dropped = self._selection(0)
+            if dropped and self.first._version == 0:
+                x = self.scaled.base.index_select(1, inputs)
+                self._whole = torch.addmm(self.first, x, weight, alpha=scale)
+            else:  # the result of draw 0 has been written to, or would cost as much
+                self._whole = functional.linear(self.scaled.base * scale, self.weight, self.bias)
+        return self._whole
 
     def _selection(self, draw):
         """Inputs, their weights, the scale of kept inputs, and whether the selected ones are the dropped."""
@@ -204,11 +215,6 @@ class LinearStep:
             weight = self.weight.index_select(1, inputs).T.contiguous()
             self.kept[key] = inputs, weight, float(factor.max()), dropped
         return self.kept[key]
-
-    def _plus_bias(self, x, weight, scale):
-        if self.bias is None:
-            return torch.mm(x, weight).mul_(scale)
-        return torch.addmm(self.bias, x, weight, alpha=scale)
 
 
 @dataclass(slots=True)
@@ -234,13 +240,7 @@ class ConvolutionStep:
         if not (by_channel and small and pays) or groups != 1 or isinstance(padding, str):
             return None
         factors = torch.stack([scaled.factor(draw)[:, :, 0, 0] for draw in range(n_draws)])
-        unfolded = partial(
-            functional.unfold,
-            kernel_size=weight.shape[2:],
-            dilation=dilation,
-            padding=padding,
-            stride=stride,
-        )
+        unfolded = partial(_windows, weight.shape[2:], _pair(stride), _pair(padding), _pair(dilation))
         combined = _combined(scaled.base, factors, weight.flatten(2).permute(1, 2, 0), unfolded)
         combined = combined if bias is None else combined.add_(bias)
         return cls(combined.unflatten(2, (height, width)).permute(0, 1, 4, 2, 3), step.out, flat)
@@ -260,27 +260,39 @@ def _combined(base, factors, weight, unfolded):
     factors : tensor of shape (n_draws, n or 1, channels)
     weight : tensor of shape (channels, kernel, outputs)
     unfolded : callable
-        Images to windows: (r, channels, height, width) -> (r, channels * kernel, windows).
+        Images to windows: (r, channels, height, width) -> (channels, r * windows, kernel).
 
     Returns
     -------
     tensor of shape (n_draws, n, windows, outputs)
     """
-    channels, kernel, n_outputs = weight.shape
-    n_windows = unfolded(base[:1]).shape[-1]
+    channels, _, n_outputs = weight.shape
+    n_windows = unfolded(base[:1]).shape[1]
     result = base.new_empty(len(factors), len(base), n_windows * n_outputs)
     size = max(1, _RESPONSE_VALUES // (channels * n_windows * n_outputs))
     for start in range(0, len(base), size):
         rows = slice(start, start + size)
-        windows = unfolded(base[rows]).unflatten(1, (channels, kernel)).permute(1, 0, 3, 2)
-        responses = torch.bmm(windows.reshape(channels, -1, kernel), weight)
+        responses = torch.bmm(unfolded(base[rows]), weight)
         if factors.shape[1] == 1:
             own = result[:, rows].flatten(1)
             torch.mm(factors[:, 0], responses.view(channels, -1), out=own)
         else:
-            responses = responses.view(channels, windows.shape[1], -1).transpose(0, 1)
+            responses = responses.view(channels, len(base[rows]), -1).transpose(0, 1)
             result[:, rows] = torch.bmm(factors[:, rows].transpose(0, 1), responses).transpose(0, 1)
     return result.unflatten(2, (n_windows, n_outputs))
+
+
+def _windows(kernel, stride, padding, dilation, images):
+    """What a convolution sees of each channel; (r, c, h, w) -> (c, r * windows, kernel size)."""
+    images = functional.pad(images, (padding[1], padding[1], padding[0], padding[0]))
+    for axis in (2, 3):
+        size, step = kernel[axis - 2], dilation[axis - 2]
+        images = images.unfold(axis, step * (size - 1) + 1, stride[axis - 2])[..., ::step]
+    return images.transpose(0, 1).flatten(4).flatten(1, 3)
+
+
+def _pair(size):
+    return tuple(size) if isinstance(size, tuple | list) else (size, size)
 
 
 def _arguments(function, step):

@@ -13,6 +13,9 @@ from skal.nets._source import n_rows, take, tensors
 # Layers that are no dropout, and that training changes all the same: they stay in evaluation mode.
 _QUIET = (torch.nn.modules.batchnorm._NormBase, torch.nn.RReLU)
 
+# Values in a tensor above which a batch is too large for the cache of a CPU.
+_VALUES, _DRAWN_VALUES = 2**22, 2**20
+
 
 class Probe(NamedTuple):
     """What the probe has found."""
@@ -21,6 +24,8 @@ class Probe(NamedTuple):
     """A `Site` for each call of dropout, in order."""
     random: bool
     """Whether the module draws random numbers besides dropout, in evaluation mode too."""
+    batch_rows: int
+    """How many rows at once are best for a CPU's cache."""
 
     def site(self, number, x, n_rows):
         """The site of a call of dropout on `x`, in a forward of `n_rows` rows."""
@@ -39,6 +44,8 @@ class Seen(NamedTuple):
 
     calls: list
     output: torch.Tensor
+    widest: int
+    """Values in the largest tensor."""
     random: str
     """The function that moved a random state; empty if none did."""
 
@@ -52,7 +59,7 @@ class Watch(DropoutMode):
 
     def __init__(self):
         super().__init__()
-        self.calls, self.random = [], ""
+        self.calls, self.random, self.widest = [], "", 0
 
     def drop(self, call):
         """Note the call, with its input as it is now."""
@@ -62,7 +69,9 @@ class Watch(DropoutMode):
     def other(self, func, args, kwargs):
         """Call the function, and see whether it draws."""
         before = torch.get_rng_state()
-        result = func(*args, **kwargs)
+        result = super().other(func, args, kwargs)
+        if isinstance(result, torch.Tensor):
+            self.widest = max(self.widest, result.numel())
         if not torch.equal(before, torch.get_rng_state()):
             self.random = self.random or func.__name__
         return result
@@ -119,7 +128,7 @@ def probe(source, batch):
         )
     pairs = zip(small.calls, large.calls, strict=True)
     sites = [_site(number, *pair, source.name) for number, pair in enumerate(pairs)]
-    return Probe(sites, bool(large.random))
+    return Probe(sites, bool(large.random), _batch_rows(large))
 
 
 def no_dropout(model):
@@ -156,6 +165,13 @@ def _site(number, small, large, name):
     return Site(number, axis, outer)
 
 
+def _batch_rows(seen):
+    """A power of two: few rows where tensors are large, above all those that each draw computes anew."""
+    dropped = max(call.x.numel() for call in seen.calls)
+    rows = 3 * min(_VALUES / max(seen.widest, 1), _DRAWN_VALUES / max(dropped, 1))
+    return 2 ** int(np.clip(np.round(np.log2(max(rows, 1))), 4, 10))
+
+
 def _same(one, other):
     return torch.allclose(one.double(), other.double(), rtol=1e-4, atol=1e-6, equal_nan=True)
 
@@ -167,7 +183,7 @@ def _watch(source, batch):
         output = source.forward(batch)
     if not np.array_equal(np.random.get_state()[1], numpy_before[1]) or random.getstate() != python_before:
         watch.random = watch.random or "numpy.random or random"
-    return Seen(watch.calls, output, watch.random)
+    return Seen(watch.calls, output, watch.widest, watch.random)
 
 
 def _few(batch):

@@ -8,6 +8,7 @@ import torch
 from skorch import NeuralNet
 from skorch.dataset import get_len, unpack_data
 
+from skal.nets._net import SkorchNet
 from skal.nets.seeding import isolated
 
 _ROWS = 64  # of a bare module's batch
@@ -68,12 +69,16 @@ class ModuleSource(Source):
         self.device = weights[0].device if weights else torch.device("cpu")
         self.dtype = next((weight.dtype for weight in weights if weight.is_floating_point()), None)
 
-    def batches(self, X):
+    def batches(self, X, size=_ROWS):
         """Batches of X on the module's device; floating point is cast to its number type."""
         X = X if isinstance(X, torch.Tensor) else torch.from_numpy(np.asarray(X))
-        for start in range(0, len(X), _ROWS):
-            batch = X[start : start + _ROWS].to(self.device, copy=True)  # for operations in place
+        for start in range(0, len(X), size):
+            batch = X[start : start + size].to(self.device, copy=True)  # for operations in place
             yield batch.to(self.dtype) if batch.is_floating_point() and self.dtype else batch
+
+    def chooses_rows(self):
+        """Whether the rows of a batch are not fixed by the user, and X can be read twice."""
+        return True
 
     def forward(self, batch):
         """Logits of a batch."""
@@ -99,10 +104,16 @@ class NetSource(Source):
         self.device = torch.device(net.device or "cpu")
         self.proba = net._get_predict_nonlinearity()
 
-    def batches(self, X):
+    def batches(self, X, size=None):
         """What the net's evaluation iterator gives for X, in order, without labels."""
+        if size is not None and self.chooses_rows():
+            vars(self.net)["iterator_valid__batch_size"] = size
         for batch in self.net.get_iterator(self.net.get_dataset(X), training=False):
             yield unpack_data(batch)[0]
+
+    def chooses_rows(self):
+        """Whether the rows of a batch are not fixed by the user, and X can be read twice."""
+        return isinstance(self.net, SkorchNet) and "iterator_valid__batch_size" not in vars(self.net)
 
     def forward(self, batch):
         """What the net's module returns for a batch; the first of several things."""

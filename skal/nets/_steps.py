@@ -24,13 +24,15 @@ class UnsafeTapeError(Exception):
 class FunctionStep:
     """A call of a function of torch.
 
-    `out` is the slot of its result, or a container with slots in it, or None.
+    `out` is the slot of its result, or a container with slots in it, or None; `first` is the result for draw
+    0, of linear layers only.
     """
 
     func: object
     args: tuple
     kwargs: dict
     out: object
+    first: torch.Tensor | None = None
 
     def run(self, draw, values):
         """Compute the step for a draw, whose tensors are `values` by index of slot."""

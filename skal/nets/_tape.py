@@ -11,6 +11,7 @@ from functools import partial
 from weakref import ref
 
 import torch
+from torch.nn import functional
 
 from skal.nets._dropout import DropoutMode
 from skal.nets._steps import DropStep, FunctionStep, Slot, leaves, mapped
@@ -94,7 +95,8 @@ class Tape(DropoutMode):
             del self._read[n_read:]
             self._know(result)
         elif not _is_metadata(func, result):
-            self._note(FunctionStep(func, *slotted, self._bound(result)), result)
+            first = result if func is functional.linear else None
+            self._note(FunctionStep(func, *slotted, self._bound(result), first), result)
         return result
 
     def _note(self, step, result):

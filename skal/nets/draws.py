@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from skal.nets._active import may_drop, may_drop_once_built
+from skal.nets._faster import keep_freed_memory
 from skal.nets._masks import Masks
 from skal.nets._passes import Passes
 from skal.nets._probe import no_dropout, probe
@@ -60,13 +61,19 @@ def _draws(model, X, n_draws=None, seed=0, consistent=True, reduce=lambda draws:
         raise ValueError(f"n_draws={n_draws!r} is no number of draws: pass an int of 1 or more")
     if not can_drop(model):
         raise no_dropout(model)
+    keep_freed_memory()
     source = open_source(model)
     with source.isolated(seed), torch.no_grad():
         batches = iter(source.batches(X))
         first = next(batches)
-        passes = Passes(source, Masks(seed, consistent), probe(source, first), n_draws)
+        found = probe(source, first)
+        if source.device.type == "cpu" and source.chooses_rows():
+            batches = source.batches(X, found.batch_rows)
+        else:
+            batches = chain([first], batches)
+        passes = Passes(source, Masks(seed, consistent), found, n_draws)
         done = []
-        for batch in chain([first], batches):
+        for batch in batches:
             outputs = passes.run(batch)
             proba = source.proba(torch.cat(outputs).cpu().double()).numpy()
             done.append(reduce(proba.reshape(n_draws, len(outputs[0]), -1)))
