@@ -14,7 +14,7 @@ from skal.nets.stacked import stacked
 ROWS = 64  # of each net in a rehearsal
 
 
-def fails(nets, datasets, streams):
+def fails(nets, datasets, streams, *, room=None):
     """What is found when the nets' modules and the stacked one compute the same rows; None if all is well.
 
     The stacked module must give the outputs and buffers that the modules give, draw the same numbers, from
@@ -28,10 +28,13 @@ def fails(nets, datasets, streams):
         What they are to be trained on.
     streams : Streams
         Of the nets.
+    room : int or None, default=None
+        How many numbers the nets together may keep at once; None for any.
 
     Returns
     -------
     str or None
+        What the nets have, for a sentence.
     """
     modules = [net.module_ for net in nets]
     if any(_unlike(modules[0], module) for module in modules):
@@ -39,33 +42,34 @@ def fails(nets, datasets, streams):
     if _has_hooks(modules[0]) or _is_tied(modules[0]) or _learns_elsewhere(nets[0]):
         return "modules with hooks, with weights that are in two layers, or a loss with weights"
     try:
-        return _rehearse(
-            nets, [_some_rows(net, data) for net, data in zip(nets, datasets, strict=True)], streams
-        )
+        batches = [_some_rows(net, data) for net, data in zip(nets, datasets, strict=True)]
+        if room is not None and len(nets) * values_at_once(nets[0], batches[0], len(datasets[0])) > room:
+            return "more weights, or more values in their layers, than a CPU has at hand at once"
+        return _rehearse(nets, batches, streams)
     except Exception as error:  # the module's own doing; if it is an error of the user, `fit` will raise it
         return f"a module that can't be stacked ({type(error).__name__}: {error})"
 
 
-def values_at_once(net, data, batch_size):
-    """How many numbers a net keeps while it learns from a batch, about.
+def values_at_once(net, X, n_rows):
+    """How many numbers a net keeps while it learns from a batch of `n_rows` rows, about.
 
     Its weights with their gradients and, in most optimizers, two values to remember; what its layers return.
     """
-    layers = sum(4 * weight.numel() for weight in net.module_.parameters())
     outputs, module = [], deepcopy(net.module_).eval()
     for layer in module.modules():
         if layer._parameters:
-            layer.register_forward_hook(lambda layer, args, output: outputs.append(output.numel()))
-    X = _some_rows(net, data)
+            layer.register_forward_hook(lambda layer, args, output: outputs.append(output))
     with torch.no_grad():
         module(X)
-    return layers + batch_size * sum(outputs) // len(X)
+    n_rows = n_rows if net.batch_size == -1 else min(net.batch_size, n_rows)
+    in_layers = sum(output.numel() for output in outputs if isinstance(output, torch.Tensor))
+    return 4 * sum(weight.numel() for weight in module.parameters()) + n_rows * in_layers // len(X)
 
 
 def _rehearse(nets, batches, streams):
     device = nets[0]._place()
     own = [deepcopy(net.module_).train() for net in nets]
-    expected, after = [], []
+    expected = []
     for number, (net, module, X) in enumerate(zip(nets, own, batches, strict=True)):
         seed_all(derive(net.seed_, "rehearsal"), device)
         streams.keep(number)
@@ -77,7 +81,7 @@ def _rehearse(nets, batches, streams):
     for number, net in enumerate(nets):
         seed_all(derive(net.seed_, "rehearsal"), device)
         streams.keep(number)
-    whole = stacked([deepcopy(net.module_) for net in nets], streams).train()
+    whole = stacked([net.module_ for net in nets], streams).train()
     before = _global_states(device)
     outputs = whole(torch.cat(batches)).unflatten(0, (len(nets), -1))
     if before != _global_states(device) or not all(map(torch.equal, after, streams.states)):

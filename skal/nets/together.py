@@ -15,7 +15,7 @@ from torch.utils.data import DataLoader
 
 from skal.nets.batches import Batches, unweighted
 from skal.nets.classifier import NetClassifier
-from skal.nets.rehearsal import fails, values_at_once
+from skal.nets.rehearsal import fails
 from skal.nets.stacked import Streams, stacked
 from skal.nets.targets import per_row
 
@@ -87,7 +87,10 @@ def fit_together(nets, sets, *, always=False):
     ]
     with nets[0]._isolated("together"):
         run = _Run(nets, started)
-        reason = run.against() or (None if always else run.doubt()) or run.rehearse()
+        # Small nets on a GPU wait for the processor, and one run waits once. A processor gains where there is
+        # little arithmetic beside the calls around it, and loses where the nets crowd its cache.
+        room = None if always or run.device.type == "cuda" else ROOM
+        reason = run.against() or fails(nets, run.datasets, run.streams, room=room)
         if reason is None:
             run.train()
     return reason
@@ -116,24 +119,6 @@ class _Run:
         if any(_options(net) != _options(self.nets[0]) for net in self.nets):
             return "optimizers that differ"
         return None
-
-    def doubt(self):
-        """Why it need not be faster, or None.
-
-        Small nets on a GPU wait for the processor, and one run waits once. A processor gains where arithmetic
-        is little beside the calls around it, and loses where the nets together crowd its cache.
-        """
-        if self.device.type == "cuda":
-            return None
-        size = -(-self.iterators[0].n // len(self.iterators[0]))
-        n_values = len(self.nets) * values_at_once(self.nets[0], self.datasets[0], size)
-        return (
-            None if n_values <= ROOM else f"{n_values:,} numbers to keep at once, too many for a CPU's cache"
-        )
-
-    def rehearse(self):
-        """What is found when the modules are tried as one, or None."""
-        return fails(self.nets, self.datasets, self.streams)
 
     # -- training ----------------------------------------------------------------------------------
 
@@ -201,14 +186,12 @@ class _Run:
 
     def _stacked_optimizer(self):
         """An optimizer of the stacked weights, with the options that those of the nets have."""
-        stack = dict(self.module.named_parameters())
-        names = {id(weight): name for name, weight in self.nets[0].module_.named_parameters()}
-        optimizer = self.nets[0].optimizer_
-        groups = [
-            {**group, "params": [stack[names[id(weight)]] for weight in group["params"]]}
-            for group in optimizer.param_groups
-        ]
-        return type(optimizer)(groups)
+        net = self.nets[0]
+        args, kwargs = net.get_params_for_optimizer("optimizer", list(self.module.named_parameters()))
+        optimizer = net.optimizer(*args, **kwargs)
+        for group, options in zip(optimizer.param_groups, _options(net), strict=True):
+            group.update(options)  # what has been set since, such as a weight decay by the number of rows
+        return optimizer
 
     @torch.no_grad()
     def _hand_back(self):

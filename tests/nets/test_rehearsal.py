@@ -214,6 +214,26 @@ def test_a_rehearsal_leaves_weights_and_buffers():
 
 def test_values_at_once_counts_weights_and_what_layers_return():
     net = NetClassifier(SmallMLP, module__hidden=8, max_epochs=0, dtype="float64").fit(X, y)
-    data = net.get_dataset(X, y)
     n_weights = 4 * 8 + 8 + 8 * 8 + 8 + 8 * 3 + 3
-    assert values_at_once(net, data, 10) == 4 * n_weights + 10 * (8 + 8 + 3)
+    assert values_at_once(net, torch.from_numpy(X), 10) == 4 * n_weights + 10 * (8 + 8 + 3)
+    assert values_at_once(net, torch.from_numpy(X), 100) == 4 * n_weights + 64 * (8 + 8 + 3)
+
+
+class TwoOutputs(nn.Linear):
+    def forward(self, X):
+        return super().forward(X), X
+
+
+class UsesOne(Net):
+    def __init__(self, n_classes):
+        super().__init__(n_classes)
+        self.two = TwoOutputs(4, 4)
+
+    def forward(self, X):
+        return self.layer(self.two(X)[0])
+
+
+@pytest.mark.parametrize("always", [False, True])
+def test_layers_that_return_more_than_a_tensor_are_no_obstacle_to_a_fit(always):
+    nets = [NetClassifier(UsesOne, max_epochs=1, n_threads=1, random_state=seed) for seed in (0, 1)]
+    assert "can't be stacked" in fit_together(nets, [(X, y, {})] * 2, always=always)
