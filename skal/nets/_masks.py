@@ -85,6 +85,11 @@ class Masks:
         shape, axis, n = list(call.mask_shape), site.axis, len(rows)
         key = self.seed, draw, site.number
         if axis is None or shape[axis] == 1 < call.x.shape[axis]:
+            if not self.consistent:
+                raise TypeError(
+                    "a dropout in this module has one mask for all rows of a batch, such as one on weights: "
+                    "no row can have a mask of its own there; pass consistent=True."
+                )
             keep, rate = bernoulli(key, call.p, range(1), prod(shape))
             return torch.from_numpy(keep).reshape(shape), rate
         steps = shape.pop(axis) // n  # what shares the axis with the rows, such as steps of time

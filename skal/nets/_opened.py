@@ -61,7 +61,7 @@ _RECURRENT = (torch.lstm, torch.gru, torch.rnn_tanh, torch.rnn_relu)
 
 def _recurrent(func, input, hx, *rest):
     """Recurrent layers one by one, with the dropout between them; None where there is none."""
-    if isinstance(rest[0], torch.Tensor):  # packed: (data, batch_sizes, hx, weights, bias, layers, p, ...)
+    if not isinstance(rest[1], bool):  # packed: (data, batch_sizes, hx, weights, bias, layers, p, ...)
         if rest[4] > 0 and rest[3] > 1:
             raise TypeError(
                 f"MC dropout can't see into {func.__name__} of a PackedSequence, whose rows share one axis; "

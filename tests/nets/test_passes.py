@@ -1,12 +1,17 @@
 """Tapes beside full passes, for modules of many kinds."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 import torch
 from numpy.testing import assert_allclose
+from torch import nn
+from torch.nn import functional
 from zoo import hazards, inputs, zoo
 
 from skal.nets import _fused, _tape
+from skal.nets._faster import call
 from skal.nets._masks import Masks
 from skal.nets._passes import Passes
 from skal.nets._probe import probe
@@ -96,3 +101,60 @@ def test_a_tape_that_differs_from_a_full_pass_is_not_used(monkeypatch):
     taped, unsafe = logits(module, inputs(kind), True)
     assert unsafe == "a tape and a full pass differ"
     assert_allclose(taped, full, rtol=1e-6)
+
+
+def test_shortcuts_are_taken_where_they_can():
+    kinds = {}
+    for name in (
+        "cnn",
+        "channels",
+        "channels, relu in place",
+        "channels, tanh",
+        "channels, grouped",
+        "units of maps",
+    ):
+        module, kind = ZOO[name]
+        X = inputs(kind)
+        with torch.no_grad():
+            source = open_source(module)
+            passes = Passes(source, Masks(1, True), probe(source, X), 9)
+            tape = _tape.Tape(partial(passes.factors, range(len(X))), [*source.tensors(), X])
+            tape.record(source.forward, X)
+            steps = _fused.fused(tape, 9, {id(tensor) for tensor in source.tensors()}, {})
+        kinds[name] = [type(step).__name__ for step in steps]
+    if _fused._WORTHWHILE:  # the layers of the zoo are small
+        assert "LinearStep" not in kinds["cnn"]
+    else:
+        assert kinds["cnn"][0] == "LinearStep"
+    assert kinds["channels"][0] == kinds["channels, relu in place"][0] == "ConvolutionStep"
+    assert (
+        "ConvolutionStep" not in kinds["channels, tanh"] + kinds["channels, grouped"] + kinds["units of maps"]
+    )
+
+
+def test_maxima_of_slices_are_max_pooling():
+    for shape, kernel in [((2, 3, 9, 7), 2), ((3, 9, 7), (2, 3)), ((2, 3, 9, 7), (1, 2)), ((1, 2, 8, 8), 4)]:
+        X = torch.randn(shape)
+        X.view(-1)[[3, 9, 17]] = torch.tensor([torch.nan, torch.inf, -torch.inf])
+        fast = call(functional.max_pool2d, (X, kernel), {})
+        torch.testing.assert_close(fast, functional.max_pool2d(X, kernel), rtol=0, atol=0, equal_nan=True)
+    X = torch.randn(1, 2, 9, 8)
+    for params in [
+        {"stride": 1},
+        {"padding": 1},
+        {"ceil_mode": True},
+        {"dilation": 2},
+        {"return_indices": 1},
+    ]:
+        torch.testing.assert_close(
+            call(functional.max_pool2d, (X, 2), params), functional.max_pool2d(X, 2, **params), rtol=0, atol=0
+        )
+
+
+def test_the_mean_of_many_draws_is_the_expectation():
+    module = nn.Sequential(nn.Dropout(0.3), nn.Linear(6, 3)).eval()
+    for consistent in (True, False):
+        draws, _ = logits(module, inputs("rows"), consistent, n_draws=2000)
+        with torch.no_grad():
+            expected = module(inputs("rows")).numpy()
+        assert (np.abs(draws.mean(axis=0) - expected) < 5 * draws.std(axis=0) / np.sqrt(2000)).all()
