@@ -121,7 +121,8 @@ def bernoulli(key, p, rows, n_units):
     rate : float
         The exact probability of keeping, by which to divide so that the mean stays.
     """
-    bits, threshold = 16, round((1 - p) * 2**16)
+    rate = keep_rate(p)
+    bits, threshold = 16, int(rate * 2**16)
     if threshold % 2**8 == 0:  # half the random bits do for p = 0.5 or 0.25
         bits, threshold = 8, threshold >> 8
     words = -(-n_units * bits // 64)
@@ -129,4 +130,9 @@ def bernoulli(key, p, rows, n_units):
     stream = np.random.PCG64(np.random.SeedSequence(seed, spawn_key=place)).advance(rows.start * words)
     raw = stream.random_raw(len(rows) * words).reshape(len(rows), words)
     numbers = raw.astype("<u8", copy=False).view(f"<u{bits // 8}")[:, :n_units]
-    return numbers < threshold, threshold / 2**bits
+    return numbers < threshold, rate
+
+
+def keep_rate(p):
+    """The probability with which units are kept, exact in binary and within 2**-17 of 1 - p."""
+    return round((1 - p) * 2**16) / 2**16

@@ -10,7 +10,7 @@ from torch import nn
 from torch.nn import functional
 from zoo import hazards, inputs, zoo
 
-from skal.nets import _fused, _tape
+from skal.nets import _fused, _layers, _tape
 from skal.nets._faster import call
 from skal.nets._masks import Masks
 from skal.nets._passes import Passes
@@ -37,9 +37,9 @@ def logits(module, X, consistent, *, full=False, n_draws=4, size=None):
 def fusing(request, monkeypatch):
     """Shortcuts also where layers are too small for them to pay, and in many blocks."""
     if request.param == "wherever it can":
-        monkeypatch.setattr(_fused, "_MANY_DRAWS", 0)
-        monkeypatch.setattr(_fused, "_WORTHWHILE", 0)
-        monkeypatch.setattr(_fused, "_RESPONSE_VALUES", 1000)
+        monkeypatch.setattr(_layers, "_MANY_DRAWS", 0)
+        monkeypatch.setattr(_layers, "_WORTHWHILE", 0)
+        monkeypatch.setattr(_layers, "_RESPONSE_VALUES", 1000)
 
 
 @pytest.mark.parametrize("consistent", [True, False])
@@ -122,7 +122,7 @@ def test_shortcuts_are_taken_where_they_can():
             tape.record(source.forward, X)
             steps = _fused.fused(tape, 9, {id(tensor) for tensor in source.tensors()}, {})
         kinds[name] = [type(step).__name__ for step in steps]
-    if _fused._WORTHWHILE:  # the layers of the zoo are small
+    if _layers._WORTHWHILE:  # the layers of the zoo are small
         assert "LinearStep" not in kinds["cnn"]
     else:
         assert kinds["cnn"][0] == "LinearStep"
