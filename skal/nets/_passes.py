@@ -8,7 +8,6 @@ from skal._seeds import derive
 from skal.nets._dropout import DropoutMode
 from skal.nets._fused import fused
 from skal.nets._source import cloned, n_rows, take, tensors
-from skal.nets._steps import UnsafeTapeError
 from skal.nets._tape import Tape
 
 _TOLERANCE = 1e-3  # between a tape and a full pass of the same draw, relative to the largest logit
@@ -64,8 +63,8 @@ class Passes:
         try:
             steps = fused(tape, self.n_draws, self._weights, self._kept)
             return [output if draw == 0 else tape.replay(draw, steps) for draw in draws]
-        except (UnsafeTapeError, RuntimeError) as error:
-            self.unsafe = str(error)
+        except Exception as error:  # if it is the module's own, a full pass raises it again
+            self.unsafe = str(error) or type(error).__name__
 
     def _full_pass(self, batch, rows, draw):
         if self.found.random:  # masks are keyed; what else the module draws hangs on the draw and the batch

@@ -9,6 +9,7 @@ import torch
 from skal.nets._dropout import DropoutMode
 from skal.nets._masks import Site
 from skal.nets._source import n_rows, take, tensors
+from skal.nets.seeding import torch_states
 
 # Layers that are no dropout, and that training changes all the same: they stay in evaluation mode.
 _QUIET = (torch.nn.modules.batchnorm._NormBase, torch.nn.RReLU)
@@ -30,7 +31,8 @@ class Probe(NamedTuple):
     def site(self, number, x, n_rows):
         """The site of a call of dropout on `x`, in a forward of `n_rows` rows."""
         known = self.sites[number] if number < len(self.sites) else None
-        if known is None or (known.axis is not None and x.shape[known.axis] % n_rows):
+        rows = None if known is None or known.axis is None else x.shape[known.axis : known.axis + 1]
+        if known is None or (rows is not None and (not rows or rows[0] % n_rows)):
             raise TypeError(
                 "MC dropout knows the rows of a dropout's input from the first rows of X, and the module has "
                 "called another dropout for later ones: keep calls of dropout out of branches that hang on "
@@ -68,11 +70,11 @@ class Watch(DropoutMode):
 
     def other(self, func, args, kwargs):
         """Call the function, and see whether it draws."""
-        before = torch.get_rng_state()
+        before = torch_states()
         result = super().other(func, args, kwargs)
         if isinstance(result, torch.Tensor):
             self.widest = max(self.widest, result.numel())
-        if not torch.equal(before, torch.get_rng_state()):
+        if not torch.equal(before, torch_states()):
             self.random = self.random or func.__name__
         return result
 

@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from skorch import NeuralNet
 from skorch.dataset import get_len, unpack_data
+from skorch.utils import to_tensor
 
 from skal.nets._net import SkorchNet
 from skal.nets.seeding import isolated
@@ -109,7 +110,7 @@ class NetSource(Source):
         if size is not None and self.chooses_rows():
             vars(self.net)["iterator_valid__batch_size"] = size
         for batch in self.net.get_iterator(self.net.get_dataset(X), training=False):
-            yield unpack_data(batch)[0]
+            yield to_tensor(unpack_data(batch)[0], device=self.net.device)
 
     def chooses_rows(self):
         """Whether the rows of a batch are not fixed by the user, and X can be read twice."""

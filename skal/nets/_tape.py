@@ -15,6 +15,7 @@ from torch.nn import functional
 
 from skal.nets._dropout import DropoutMode
 from skal.nets._steps import DropStep, FunctionStep, Slot, leaves, mapped
+from skal.nets.seeding import torch_states
 
 # What tells a shape or a type, never a value; a property comes by the name of its getter.
 _METADATA = {"__get__", "__len__", "dim", "element_size", "get_device", "is_complex", "is_contiguous"}
@@ -52,7 +53,7 @@ class Tape(DropoutMode):
 
     def record(self, forward, batch):
         """Run a forward; -> its output, which is draw 0's unless the tape is unsafe."""
-        before = torch.get_rng_state()
+        before = torch_states()
         with self:
             output = forward(batch)
         self.output = self._found(output)
@@ -60,7 +61,7 @@ class Tape(DropoutMode):
             self._refuse("what the module returns does not visibly derive from dropout")
         if any(tensor._version != version for tensor, version in self._read):
             self._refuse("something that is combined with dropout's results is written to in place")
-        if not torch.equal(before, torch.get_rng_state()):
+        if not torch.equal(before, torch_states()):
             self._refuse("random numbers are drawn besides dropout")
         return output
 

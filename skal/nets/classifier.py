@@ -272,7 +272,7 @@ class NetClassifier(SkorchNet):
         X : array-like of shape (n, ...), dict of arrays or torch Dataset
             The rows.
         n_draws : int >= 1 or None, default=None
-            How many masks; None is 20. Draw t is the same whatever their number.
+            How many masks; None is 20. Draw t is the same, to rounding, whatever their number.
         random_state : int, RandomState or None, default=None
             Fixes the masks. None takes them from `seed_`, so that a fitted net repeats its answers.
         consistent : bool, default=True

@@ -29,7 +29,7 @@ def sample_proba(model, X, n_draws=None, seed=0, consistent=True):
     X : array-like of shape (n, ...), or what else the net predicts on
         The rows; for a bare module an array or tensor.
     n_draws : int >= 1 or None, default=None
-        How many masks; None is 20. Draw t is the same whatever their number.
+        How many masks; None is 20. Draw t is the same, to rounding, whatever their number.
     seed : int, default=0
         Fixes the masks.
     consistent : bool, default=True
@@ -65,7 +65,9 @@ def _draws(model, X, n_draws=None, seed=0, consistent=True, reduce=lambda draws:
     source = open_source(model)
     with source.isolated(seed), torch.no_grad():
         batches = iter(source.batches(X))
-        first = next(batches)
+        first = next(batches, None)
+        if first is None:
+            raise ValueError(f"{source.name} was asked for draws of X, which has no rows")
         found = probe(source, first)
         if source.device.type == "cpu" and source.chooses_rows():
             batches = source.batches(X, found.batch_rows)

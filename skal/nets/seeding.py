@@ -55,6 +55,12 @@ def _set_globals(n_threads, dtype):
     torch.set_default_dtype(dtype)
 
 
+def torch_states():
+    """The states of torch's generators, to see whether something has drawn from them."""
+    gpus = torch.cuda.get_rng_state_all() if torch.cuda.is_initialized() else []
+    return torch.cat([torch.get_rng_state(), *gpus])
+
+
 @contextmanager
 def modes_kept(*modules):
     """Put the training flag of every layer back as it was, whatever the block sets."""
