@@ -134,7 +134,7 @@ class StackedChannels(nn.Module):
         # Tensors of one number a net, such as a count of batches, stay as they are. Of buffers these are
         # views, which the layer writes to.
         state = {name: part.flatten(0, 1) if part.ndim > 1 else part for name, part in _state(self)}
-        X = functional_call(self._wide[0], state, (X,))
+        X = functional_call(self._wide[0].train(self.training), state, (X,))
         return X.unflatten(1, (self.n, -1)).transpose(0, 1).flatten(0, 1)
 
 
@@ -168,13 +168,12 @@ class OneByOne(nn.Module):
 
     def forward(self, *args):
         """What each net's layer makes of its rows."""
-        self._bare[0].train(self.training)
         outputs = []
         for number in range(self.n):
             own = [arg.chunk(self.n)[number] if isinstance(arg, torch.Tensor) else arg for arg in args]
             state = {name: part[number] for name, part in _state(self)}
             with self.streams.of(number):
-                outputs.append(functional_call(self._bare[0], state, tuple(own)))
+                outputs.append(functional_call(self._bare[0].train(self.training), state, tuple(own)))
         return torch.cat(outputs)
 
 
