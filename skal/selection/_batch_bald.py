@@ -145,5 +145,8 @@ def _reader(draws):
 
 
 def _scores(draws):
-    blocks = range(0, draws.shape[1], _BLOCK_ROWS)
-    return np.concatenate([mutual_information(draws[:, start : start + _BLOCK_ROWS]) for start in blocks])
+    scores = np.empty(draws.shape[1])
+    for start in range(0, len(scores), _BLOCK_ROWS):
+        rows = slice(start, start + _BLOCK_ROWS)
+        scores[rows] = mutual_information(np.asarray(draws[:, rows], dtype=np.float64))
+    return scores

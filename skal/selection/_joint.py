@@ -134,7 +134,7 @@ def _sample(rows, n_samples, rng):
     for row in rows:
         labels = _stratified_labels(row, per_draw, rng).ravel()
         with np.errstate(divide="ignore"):
-            log_likelihood += np.log(row).T[labels]
+            log_likelihood += np.log(row.T, order="C")[labels]
     # Each outcome is possible under the draw that it comes from, so the largest is finite.
     log_likelihood -= log_likelihood.max(axis=1, keepdims=True)
     posteriors = np.exp(log_likelihood, out=log_likelihood)
