@@ -27,8 +27,8 @@ def fused(tape, n_draws, weights, kept):
     n_draws : int
     weights : set of int
         The id of each tensor that is the same for all batches.
-    kept : dict
-        Where steps keep what serves all batches.
+    kept : dict or None
+        Where steps keep what serves all batches; None where masks are not shared by all rows.
 
     Returns
     -------
@@ -73,11 +73,7 @@ class Scaled:
 
     def after(self, step):
         """The same after a step that commutes with it, or None."""
-        if (
-            not isinstance(step, FunctionStep)
-            or step.args[:1] != (self.out,)
-            or not isinstance(step.out, Slot)
-        ):
+        if not _takes(step, self.out) or not isinstance(step.out, Slot):
             return None
         if step.func in _RECTIFIERS:
             return replace(self, base=torch.relu(self.base), out=step.out)
@@ -138,9 +134,14 @@ def _only_reader(steps, place, slot, output):
     return readers[0] if len(readers) == 1 else None
 
 
+def _takes(step, slot):
+    """Whether a step is the call of a function, what is in a slot its first argument."""
+    return isinstance(step, FunctionStep) and len(step.args) > 0 and step.args[0] is slot
+
+
 def _layer(tape, n_draws, weights, kept, scaled, step):
     """The step of a linear layer or convolution with dropout's factors drawn into it, or None."""
-    if not isinstance(step, FunctionStep) or scaled.out not in step.args[:1]:
+    if not _takes(step, scaled.out):
         return None
     if step.func is functional.linear:
         return LinearStep.of(scaled, step, n_draws, weights, kept)

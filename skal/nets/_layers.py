@@ -96,7 +96,7 @@ class LinearStep:
         p = scaled.drop.call.p
         selected = n_draws * weight.numel() * weight.element_size() * min(p, 1 - p)
         pays = id(weight) in weights and weight.numel() >= _WORTHWHILE and selected <= _SELECTED_BYTES
-        if scaled.base.ndim != 2 or not pays or len(scaled.factor(0)) != 1:
+        if kept is None or scaled.base.ndim != 2 or not pays or len(scaled.factor(0)) != 1:
             return None
         return cls(scaled, step, n_draws, kept)
 

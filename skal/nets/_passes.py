@@ -32,7 +32,8 @@ class Passes:
     def __init__(self, source, masks, found, n_draws):
         self.source, self.masks, self.found, self.n_draws = source, masks, found, n_draws
         self.unsafe = "the module draws random numbers besides dropout" if found.random else ""
-        self._start, self._known, self._kept = 0, source.tensors(), {}
+        self._start, self._known = 0, source.tensors()
+        self._kept = {} if masks.consistent else None
         self._weights = {id(tensor) for tensor in self._known}
 
     def run(self, batch):

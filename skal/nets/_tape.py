@@ -137,6 +137,9 @@ class Tape(DropoutMode):
             self._refuse("the input of a dropout with inplace=True is used again")
         if slot:
             return slot
+        if leaf.is_inference():
+            self._refuse("whether a tensor of inference mode is written to can't be seen")
+            return leaf
         self._read.append((leaf, leaf._version))
         return leaf
 

@@ -33,8 +33,8 @@ def logits(module, X, consistent, *, full=False, n_draws=4, size=None):
     return torch.cat(blocks, dim=1).numpy(), passes.unsafe
 
 
-@pytest.fixture(params=["as it pays", "wherever it can"], autouse=True)
-def fusing(request, monkeypatch):
+@pytest.fixture(params=["as it pays", "wherever it can"])
+def shortcuts(request, monkeypatch):
     """Shortcuts also where layers are too small for them to pay, and in many blocks."""
     if request.param == "wherever it can":
         monkeypatch.setattr(_layers, "_MANY_DRAWS", 0)
@@ -44,7 +44,7 @@ def fusing(request, monkeypatch):
 
 @pytest.mark.parametrize("consistent", [True, False])
 @pytest.mark.parametrize("name", ZOO)
-def test_a_tape_equals_full_passes(name, consistent):
+def test_a_tape_equals_full_passes(name, consistent, shortcuts):
     module, kind = ZOO[name]
     taped, unsafe = logits(module, inputs(kind), consistent)
     full, _ = logits(module, inputs(kind), consistent, full=True)
@@ -69,6 +69,15 @@ def test_batches_don_t_matter(name, consistent):
     module, kind = ZOO[name]
     whole, _ = logits(module, inputs(kind), consistent)
     parts, _ = logits(module, inputs(kind), consistent, size=7)
+    assert_allclose(parts, whole, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("consistent", [True, False])
+@pytest.mark.parametrize("name", ["mlp", "cnn", "channels", "steps by rows"])
+def test_batches_of_one_row_don_t_matter(name, consistent, shortcuts):
+    module, kind = ZOO[name]
+    whole, _ = logits(module, inputs(kind, 5), consistent)
+    parts, _ = logits(module, inputs(kind, 5), consistent, size=1)
     assert_allclose(parts, whole, rtol=1e-4, atol=1e-5)
 
 
@@ -103,7 +112,7 @@ def test_a_tape_that_differs_from_a_full_pass_is_not_used(monkeypatch):
     assert_allclose(taped, full, rtol=1e-6)
 
 
-def test_shortcuts_are_taken_where_they_can():
+def test_shortcuts_are_taken_where_they_can(shortcuts):
     kinds = {}
     for name in (
         "cnn",
