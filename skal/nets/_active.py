@@ -20,19 +20,19 @@ def may_drop_once_built(module, params):
     """The same for a module class or instance with parameters; True if it can't be built without data."""
     if isinstance(module, nn.Module) and not params:
         return may_drop(module)
+    build = type(module) if isinstance(module, nn.Module) else SmallMLP if module is None else module
     try:
-        return _built_may_drop(module, tuple(sorted(params.items())))
+        return _built_may_drop(build, tuple(sorted(params.items())))
     except TypeError:  # parameters that can't be hashed, so that the answer can't be kept
-        return _built_may_drop.__wrapped__(module, tuple(params.items()))
+        return _built_may_drop.__wrapped__(build, tuple(params.items()))
 
 
 @lru_cache(maxsize=64)
-def _built_may_drop(module, params):
-    module = SmallMLP if module is None else module
+def _built_may_drop(build, params):
     for in_shape in [(16,), (1, 16, 16)]:  # stands in for the shape of rows, which only the data knows
         try:
             with isolated(0, "cpu"), torch.device("meta"):
-                return may_drop(built(module, dict(params), {"in_shape": in_shape, "n_classes": 2}))
+                return may_drop(built(build, dict(params), {"in_shape": in_shape, "n_classes": 2}))
         except Exception:
             continue
     return True
@@ -64,7 +64,8 @@ def _calls_dropout(layer):
 def _names(kind):
     """Names like "dropout" and "attention" in the methods of a class, and in functions that they call."""
     own = [base for base in kind.__mro__ if not base.__module__.startswith(("torch.", "builtins"))]
-    todo = [value for base in own for value in vars(base).values() if isinstance(value, FunctionType)]
+    methods = {name: value for base in own for name, value in vars(base).items() if name != "__init__"}
+    todo = [value for value in methods.values() if isinstance(value, FunctionType)]
     seen, names = set(), set()
     while todo:
         function = todo.pop()
