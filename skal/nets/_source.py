@@ -77,6 +77,10 @@ class ModuleSource(Source):
             batch = X[start : start + size].to(self.device, copy=True)  # for operations in place
             yield batch.to(self.dtype) if batch.is_floating_point() and self.dtype else batch
 
+    def n_rows(self, X):
+        """Rows of X."""
+        return len(X)
+
     def chooses_rows(self):
         """Whether the rows of a batch are not fixed by the user, and X can be read twice."""
         return True
@@ -111,6 +115,10 @@ class NetSource(Source):
             vars(self.net)["iterator_valid__batch_size"] = size
         for batch in self.net.get_iterator(self.net.get_dataset(X), training=False):
             yield to_tensor(unpack_data(batch)[0], device=self.net.device)
+
+    def n_rows(self, X):
+        """Rows of X."""
+        return len(self.net.get_dataset(X))
 
     def chooses_rows(self):
         """Whether the rows of a batch are not fixed by the user, and X can be read twice."""

@@ -46,16 +46,16 @@ def sample_proba(model, X, n_draws=None, seed=0, consistent=True):
     TypeError
         If the net has no active dropout, or randomness that can't be told from it.
     """
-    return np.concatenate(_draws(model, X, n_draws, seed, consistent), axis=1)
+    return _draws(model, X, n_draws, seed, consistent)
 
 
 def mean_proba(model, X, n_draws, seed):
     """The mean of the draws; -> (n, k) float64."""
-    return np.concatenate(_draws(model, X, n_draws, seed, reduce=lambda draws: draws.mean(axis=0)))
+    return _draws(model, X, n_draws, seed, reduce=lambda draws: draws.mean(axis=0))
 
 
 def _draws(model, X, n_draws=None, seed=0, consistent=True, reduce=lambda draws: draws):
-    """The draws of each batch, (n_draws, b, k), or what `reduce` makes of them."""
+    """The draws, (n_draws, n, k), or what `reduce` makes of those of each batch, (..., n, k)."""
     n_draws = N_DRAWS if n_draws is None else n_draws
     if not isinstance(n_draws, Integral) or n_draws < 1:
         raise ValueError(f"n_draws={n_draws!r} is no number of draws: pass an int of 1 or more")
@@ -74,12 +74,16 @@ def _draws(model, X, n_draws=None, seed=0, consistent=True, reduce=lambda draws:
         else:
             batches = chain([first], batches)
         passes = Passes(source, Masks(seed, consistent), found, n_draws)
-        done = []
+        result, start = None, 0
         for batch in batches:
             outputs = passes.run(batch)
             proba = source.proba(torch.cat(outputs).cpu().double()).numpy()
-            done.append(reduce(proba.reshape(n_draws, len(outputs[0]), -1)))
-        return done
+            drawn = reduce(proba.reshape(n_draws, len(outputs[0]), -1))
+            if result is None:  # at once: arrays of batches would lie scattered among what batches free
+                result = np.empty((*drawn.shape[:-2], source.n_rows(X), drawn.shape[-1]))
+            rows = slice(start, start := start + drawn.shape[-2])
+            result[..., rows, :] = drawn
+        return result
 
 
 def can_drop(model):

@@ -19,7 +19,7 @@ from skal.nets._source import open_source
 from skal.nets.draws import sample_proba
 
 ZOO, HAZARDS = zoo(), hazards()
-# The rule that finds out before draws differ. "Unseen" is seen after all: its calls are plain without gradients.
+# The rule that finds out before draws differ. "Unseen" is seen: without gradients its calls are plain.
 WHY = {
     "LateBranching": "leaves torch",
     "Overwriting": "written to in place",
