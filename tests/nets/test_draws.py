@@ -227,3 +227,23 @@ def test_unfitted_nets_are_judged_by_what_they_would_build():
     assert not any(can_drop(NetClassifier(module)) for module in without)
     assert can_drop(NetClassifier(attention))
     assert torch.equal(state, torch.get_rng_state())
+
+
+class Named(nn.Module):
+    """Two inputs by name."""
+
+    def __init__(self):
+        super().__init__()
+        self.drop, self.output = nn.Dropout(0.5), nn.Linear(6, 3)
+
+    def forward(self, left, right):
+        return self.output(torch.cat([self.drop(left), right], dim=1))
+
+
+def test_datasets_and_dicts_have_draws_too(net):
+    dataset = torch.utils.data.TensorDataset(torch.from_numpy(X), torch.from_numpy(y))
+    assert_allclose(net.sample_proba(dataset, 5), net.sample_proba(X, 5), rtol=1e-5)
+    parts = {"left": X[:, :3], "right": X[:, 3:]}
+    named = NetClassifier(Named, max_epochs=1, random_state=0).fit(parts, y)
+    assert named.sample_proba(parts, 5).shape == (5, 90, 3)
+    assert named.sample_proba(parts, 5).std(axis=0).min() > 0
