@@ -4,8 +4,8 @@
     python benchmarks/mc_dropout.py --net channels    # Dropout2d between the convolutions
     python benchmarks/mc_dropout.py --net small       # NetClassifier's own CNN
 
-It needs baal, in an environment of its own: ``pip install torch==2.13.0 scikit-learn skorch baal==2.1.0``, and
-skal by ``pip install --no-deps -e .``. Without baal, its row is left out.
+It needs baal, in an environment of its own: ``pip install torch==2.13.0 scikit-learn skorch baal==2.1.0``,
+and skal by ``pip install --no-deps -e .``. Without baal, its row is left out.
 
 Contenders take turns within a round, and ratios compare within a round; the figure is their median. skal
 scores all rows; the peers, whose time is the same for each batch, score the first few and are scaled by the
