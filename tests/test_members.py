@@ -21,9 +21,8 @@ X, y = rng.rand(60, 4), np.arange(60) % 3
 
 
 def net(**params):
-    return NetClassifier(
-        **{"max_epochs": 2, "n_threads": 1, "dtype": "float64", "module__hidden": 8} | params
-    )
+    own = {"max_epochs": 3, "batch_size": 16, "n_threads": 1, "dtype": "float64", "module__hidden": 8}
+    return NetClassifier(**own | params)
 
 
 MODELS = {

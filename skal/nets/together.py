@@ -32,8 +32,9 @@ _ELEMENTWISE = (
     optim.Adadelta,
     optim.Rprop,
 )
-# How many numbers of all nets together a CPU has at hand; measured by benchmarks/ensemble_speed.py.
-ROOM = 3_000_000
+# How many numbers of all nets together a CPU has at hand, measured by benchmarks/ensemble_speed.py; and the
+# steps from which on a rehearsal pays.
+ROOM, MIN_STEPS = 3_000_000, 10
 _MEANS_OF_ROWS = (nn.CrossEntropyLoss, nn.NLLLoss)
 
 
@@ -90,7 +91,8 @@ def fit_together(nets, sets, *, always=False):
         # Small nets on a GPU wait for the processor, and one run waits once. A processor gains where there is
         # little arithmetic beside the calls around it, and loses where the nets crowd its cache.
         room = None if always or run.device.type == "cuda" else ROOM
-        reason = run.against() or fails(nets, run.datasets, run.streams, room=room)
+        reason = run.against() or (None if always else run.doubt())
+        reason = reason or fails(nets, run.datasets, run.streams, room=room)
         if reason is None:
             run.train()
     return reason
@@ -119,6 +121,11 @@ class _Run:
         if any(_options(net) != _options(self.nets[0]) for net in self.nets):
             return "optimizers that differ"
         return None
+
+    def doubt(self):
+        """Why a rehearsal would not pay, or None."""
+        n_steps = self.nets[0].max_epochs * len(self.iterators[0])
+        return None if n_steps >= MIN_STEPS else "so few steps to take that trying would take longer"
 
     # -- training ----------------------------------------------------------------------------------
 

@@ -144,9 +144,7 @@ def test_boosters_and_single_models_have_no_draws(model):
     assert not supports(fitted, "sample_proba")
     with pytest.raises(TypeError, match="has no draws"):
         sample_proba(fitted, X)
-    with pytest.raises(
-        TypeError, match=r"(?s)BALD.* needs a model with sample_proba.* lacks; use NetClass"
-    ):
+    with pytest.raises(TypeError, match=r"(?s)BALD.* needs a model with sample_proba.* lacks; use NetClass"):
         BALD(model).fit(X, Y)
 
 

@@ -247,5 +247,5 @@ class UsesOne(Net):
 
 @pytest.mark.parametrize("always", [False, True])
 def test_layers_that_return_more_than_a_tensor_are_no_obstacle_to_a_fit(always):
-    nets = [NetClassifier(UsesOne, max_epochs=1, n_threads=1, random_state=seed) for seed in (0, 1)]
+    nets = [NetClassifier(UsesOne, max_epochs=10, n_threads=1, random_state=seed) for seed in (0, 1)]
     assert "can't be stacked" in fit_together(nets, [(X, y, {})] * 2, always=always)

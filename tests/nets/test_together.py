@@ -239,5 +239,9 @@ def test_on_a_cpu_only_small_nets_are_trained_together_unless_asked():
     if torch.cuda.is_available():
         pytest.skip("a GPU trains together what it can")
     assert fit_together(seeded(small()), [(X, y, {})] * 3) is None
-    reason = fit_together(seeded(net(module__hidden=500)), [(X, y, {})] * 3)
-    assert "at once" in reason
+    assert "at once" in fit_together(seeded(net(module__hidden=500)), [(X, y, {})] * 3)
+
+
+def test_few_steps_are_not_worth_a_rehearsal():
+    assert "few steps" in fit_together(seeded(small(max_epochs=1)), [(X, y, {})] * 3)
+    assert fit_together(seeded(small(max_epochs=2)), [(X, y, {})] * 3) is None
