@@ -83,6 +83,9 @@ def fit_together(nets, sets, *, always=False):
         None if the nets are fitted. Else what keeps them from it, for a sentence that begins with "they
         have"; then they are to be fitted one by one.
     """
+    n_rows, size = len(sets[0][1]), nets[0].batch_size
+    if not always and nets[0].max_epochs * -(-n_rows // (n_rows if size == -1 else size)) < MIN_STEPS:
+        return "so few steps to take that trying would take longer"
     started = [
         net._start(X, y, params.get("sample_weight")) for net, (X, y, params) in zip(nets, sets, strict=True)
     ]
@@ -91,8 +94,7 @@ def fit_together(nets, sets, *, always=False):
         # Small nets on a GPU wait for the processor, and one run waits once. A processor gains where there is
         # little arithmetic beside the calls around it, and loses where the nets crowd its cache.
         room = None if always or run.device.type == "cuda" else ROOM
-        reason = run.against() or (None if always else run.doubt())
-        reason = reason or fails(nets, run.datasets, run.streams, room=room)
+        reason = run.against() or fails(nets, run.datasets, run.streams, room=room)
         if reason is None:
             run.train()
     return reason
@@ -121,11 +123,6 @@ class _Run:
         if any(_options(net) != _options(self.nets[0]) for net in self.nets):
             return "optimizers that differ"
         return None
-
-    def doubt(self):
-        """Why a rehearsal would not pay, or None."""
-        n_steps = self.nets[0].max_epochs * len(self.iterators[0])
-        return None if n_steps >= MIN_STEPS else "so few steps to take that trying would take longer"
 
     # -- training ----------------------------------------------------------------------------------
 

@@ -229,10 +229,10 @@ def test_what_is_trained_one_by_one_by_its_parameters(model, words):
 
 def test_rows_that_are_not_in_memory_are_trained_one_by_one():
     dataset = torch.utils.data.TensorDataset(torch.from_numpy(X).float(), torch.from_numpy(y))
-    reason = fit_together(seeded(small(dtype="float32", max_epochs=1)), [(dataset, y, {})] * 3)
+    reason = fit_together(seeded(small(dtype="float32")), [(dataset, y, {})] * 3)
     assert "not in memory" in reason
     rows = [({"input": X}, y, {})] * 3
-    assert "several parts" in fit_together(seeded(net(lambda: nn.Linear(5, 3), max_epochs=1)), rows)
+    assert "several parts" in fit_together(seeded(net(lambda: nn.Linear(5, 3))), rows)
 
 
 def test_on_a_cpu_only_small_nets_are_trained_together_unless_asked():
