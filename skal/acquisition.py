@@ -101,7 +101,8 @@ def entropy(proba):
     >>> entropy([[1.0, 0.0], [0.5, 0.5]])
     array([0.        , 0.69314718])
     """
-    return _non_negative(entr(proba).sum(axis=-1))
+    # Rounding can leave a probability a hair below 0, where entr is -inf.
+    return _non_negative(entr(np.maximum(proba, 0)).sum(axis=-1))
 
 
 def predictive_entropy(draws):
@@ -158,6 +159,7 @@ def mutual_information(draws):
     >>> mutual_information([[a, b] for a, b in zip(sure, unsure)])
     array([0.69314718, 0.        ])
     """
+    draws = np.asarray(draws, dtype=np.float64)
     return _non_negative(predictive_entropy(draws) - entropy(draws).mean(axis=0))
 
 
@@ -282,7 +284,9 @@ def epig(draws, targets):
     for start in range(0, n, block):
         rows = slice(start, start + block)
         products = draws[:, rows].reshape(n_draws, -1).T @ of_targets
-        joint[rows] = entr(products).reshape(-1, k * of_targets.shape[1]).sum(axis=1) / targets.shape[1]
+        joint[rows] = (
+            entr(np.maximum(products, 0)).reshape(-1, k * of_targets.shape[1]).sum(axis=1) / targets.shape[1]
+        )
     return _non_negative(predictive_entropy(draws) + predictive_entropy(targets).mean() - joint)
 
 

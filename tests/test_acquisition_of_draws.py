@@ -168,3 +168,19 @@ def test_draws_that_underflowed_to_zero_are_no_trouble(score):
     unsure = np.array([[1.0, 0.0, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0], [0.2, 0.4, 0.4]])
     scores = score(np.stack([sure, unsure], axis=1).astype(np.float32))
     assert scores[0] == 0 < scores[1]
+
+
+def test_information_of_float32_draws_is_that_in_float64():
+    draws = random_draws(5, 6, 3).astype(np.float32)
+    np.testing.assert_array_equal(mutual_information(draws), mutual_information(draws.astype(np.float64)))
+    equal = np.repeat(draws[:1], 7, axis=0)
+    np.testing.assert_allclose(mutual_information(equal), 0, atol=1e-12)
+
+
+def test_a_probability_a_hair_below_zero_hides_no_unsure_row():
+    proba = np.array([[-1e-17, 0.5, 0.5]])
+    assert entropy(proba)[0] == pytest.approx(np.log(2))
+    assert predictive_entropy(proba[np.newaxis])[0] == pytest.approx(np.log(2))
+    contradicting = np.array([[[1.0, -1e-17]], [[-1e-17, 1.0]]])
+    assert mutual_information(contradicting)[0] == pytest.approx(np.log(2))
+    assert epig(contradicting, contradicting)[0] == pytest.approx(np.log(2))
