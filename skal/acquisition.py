@@ -193,6 +193,8 @@ def variation_ratio(draws, kind="mean"):
     >>> variation_ratio(draws), variation_ratio(draws, kind="vote")
     (array([0.4]), array([0.33333333]))
     """
+    if kind not in ("mean", "vote"):
+        raise ValueError(f"variation_ratio has no kind={kind!r}; there are 'mean' and 'vote'.")
     return least_confidence(_votes(draws) if kind == "vote" else _mean(draws))
 
 

@@ -8,7 +8,7 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import assert_all_finite, check_consistent_length, check_is_fitted, column_or_1d
 
-from skal import capabilities
+from skal import capabilities, labels
 from skal._compat import HasMethods, Interval, StrOptions, check_parameters
 from skal._delegating import MetaClassifier, model_has
 from skal._members import TrainingSet, bootstrap, fit_members, member
@@ -222,6 +222,11 @@ class EnsembleClassifier(MetaClassifier):
         assert_all_finite(y, input_name="y")
         check_consistent_length(X, y)
         check_classification_targets(y)
+        if capabilities.is_semi_supervised(self.estimator) and not labels.known(y).all():
+            raise ValueError(
+                f"{self!r} got rows without a label, and an ensemble is trained on labels only: leave these "
+                "rows out, or put the ensemble into the semi-supervised classifier."
+            )
         return X, y
 
     def _member(self, number, classes):

@@ -184,3 +184,8 @@ def test_a_probability_a_hair_below_zero_hides_no_unsure_row():
     contradicting = np.array([[[1.0, -1e-17]], [[-1e-17, 1.0]]])
     assert mutual_information(contradicting)[0] == pytest.approx(np.log(2))
     assert epig(contradicting, contradicting)[0] == pytest.approx(np.log(2))
+
+
+def test_kinds_that_there_are_not_are_refused():
+    with pytest.raises(ValueError, match="no kind='votes'"):
+        variation_ratio(random_draws(3, 2, 2), kind="votes")

@@ -19,6 +19,7 @@ from sklearn.model_selection import GridSearchCV
 from sklearn.naive_bayes import GaussianNB
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
+from sklearn.semi_supervised import SelfTrainingClassifier
 from sklearn.svm import LinearSVC
 from sklearn.tree import DecisionTreeClassifier
 from sklearn.utils.estimator_checks import parametrize_with_checks
@@ -316,3 +317,11 @@ def test_what_is_no_classifier_is_refused():
         ensemble(torch.nn.Linear(4, 3)).fit(X, y)
     with pytest.raises(ValueError, match="n_members"):
         ensemble(n_members=0).fit(X, y)
+
+
+def test_rows_without_a_label_are_no_class():
+    selftrained = ensemble(SelfTrainingClassifier(GaussianNB()), 2)
+    with pytest.raises(ValueError, match=r"(?s)rows without a label.*leave these"):
+        selftrained.fit(X, np.where(np.arange(len(y)) % 2, y, -1))
+    with pytest.warns(UserWarning, match="no unlabeled"):
+        assert len(selftrained.fit(X, y).classes_) == 3

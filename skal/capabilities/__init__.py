@@ -5,7 +5,7 @@ inferred about classes that lack one stands in the closed lists of this package.
 """
 
 from skal.capabilities._asking import predict_proba, require, supports
-from skal.capabilities._draws import draw_blocks, sample_proba
+from skal.capabilities._draws import count_members, draw_blocks, sample_proba
 from skal.capabilities._models import (
     allows_nan,
     continues_training,
@@ -17,6 +17,7 @@ from skal.capabilities._models import (
 __all__ = [
     "allows_nan",
     "continues_training",
+    "count_members",
     "draw_blocks",
     "final_parameter",
     "fit_parameter",

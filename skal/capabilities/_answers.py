@@ -9,7 +9,9 @@ _TOLERANCE = 1e-2
 
 
 def check_probabilities(proba, model, method, leading):
-    """Class probabilities as they were returned, refused if they are none.
+    """Class probabilities, without rounding below 0; refused if what was returned is none.
+
+    A net may have columns for classes that it has not seen, and so more of them than `classes_`.
 
     Parameters
     ----------
@@ -24,7 +26,7 @@ def check_probabilities(proba, model, method, leading):
     Raises
     ------
     ValueError
-        If the shape is another, or numbers are not finite or no probabilities.
+        If the shape is another, or if numbers are not finite or no probabilities.
     """
     n_classes = len(getattr(model, "classes_", ()))
     sizes = zip(proba.shape, leading, strict=False)
@@ -48,4 +50,4 @@ def check_probabilities(proba, model, method, leading):
             f"{name_of(model)}.{method} returned no probabilities: these are not negative, and sum to 1 "
             "in each row. Logits need a softmax."
         )
-    return proba
+    return np.maximum(proba, 0) if (proba < 0).any() else proba

@@ -2,6 +2,7 @@
 
 import sys
 from inspect import Parameter, signature
+from numbers import Integral
 
 import numpy as np
 from scipy import sparse
@@ -13,11 +14,13 @@ from sklearn.ensemble import (
 )
 from sklearn.frozen import FrozenEstimator
 from sklearn.utils import check_random_state
+from sklearn.utils.validation import check_is_fitted
 
+from skal._compat import BaseSearchCV, Interval, check_parameters
 from skal._rows import n_rows, take
 from skal._seeds import draw_seed
 from skal.capabilities._answers import check_probabilities
-from skal.capabilities._models import innermost, is_torch_module, name_of, opened
+from skal.capabilities._models import innermost, is_torch_module, last_step, name_of, opened
 
 # Closed list: boosters have `estimators_` too, and are no committee.
 _COMMITTEES = (BaggingClassifier, ExtraTreesClassifier, RandomForestClassifier, VotingClassifier)
@@ -32,6 +35,18 @@ def can_sample(model):
     """Whether a model without a method `sample_proba` of its own can be asked for draws all the same."""
     model = innermost(model)
     return hasattr(model, "sample_proba") or isinstance(model, _COMMITTEES) or _drops(model)
+
+
+def count_members(model):
+    """How many members a committee, fitted or not, will have; None for a model that is none."""
+    if isinstance(last_step(model), BaseSearchCV):  # may be about to choose their number
+        return None
+    model = innermost(model)
+    if isinstance(model, VotingClassifier):
+        return sum(not isinstance(member, str) for _, member in model.estimators)  # some may be "drop"
+    if isinstance(model, _COMMITTEES):
+        return model.n_estimators
+    return getattr(model, "n_members", None)
 
 
 def sample_proba(model, X, n_draws=None, *, random_state=None, consistent=True):
@@ -75,12 +90,16 @@ def sample_proba(model, X, n_draws=None, *, random_state=None, consistent=True):
     >>> sample_proba(RandomForestClassifier(30).fit(X, y), X, n_draws=7).shape
     (7, 150, 3)
     """
+    check_parameters(
+        {"n_draws": [Interval(Integral, 1, None, closed="left"), None]}, {"n_draws": n_draws}, "sample_proba"
+    )
     if not hasattr(model, "sample_proba"):
         model, X = opened(model, X)
     if hasattr(model, "sample_proba"):
         asked = {"random_state": random_state, "consistent": consistent}
         draws = model.sample_proba(X, n_draws, **_named(model.sample_proba, asked))
     elif isinstance(model, _COMMITTEES):
+        check_is_fitted(model)
         draws = _members_proba(model, X, n_draws, random_state)
     elif _drops(model):
         from skal.nets.draws import sample_proba as dropout_draws
@@ -117,7 +136,7 @@ def draw_blocks(model, X, n_draws=None, *, seed):
     draws : ndarray of shape (n_draws, n_block, n_classes)
     """
     n = n_rows(X)
-    size = _block_rows(n_draws or 100, len(getattr(model, "classes_", ())) or 10)
+    size = _block_rows(n_draws or count_members(model) or 100, len(getattr(model, "classes_", ())) or 10)
     for start in range(0, n, size):
         rows = slice(start, min(start + size, n))
         block = X if n <= size else take(X, np.arange(rows.start, rows.stop))
@@ -157,7 +176,18 @@ def member_proba(member, X, classes):
     Returns
     -------
     ndarray of shape (n, n_classes)
+
+    Raises
+    ------
+    ValueError
+        If the member knows other classes.
     """
+    strange = np.setdiff1d(getattr(member, "classes_", classes), classes)
+    if len(strange):
+        raise ValueError(
+            f"The member {name_of(member)} knows the classes {strange.tolist()}, which its committee, fitted "
+            f"on {classes.tolist()}, does not; train both on the same classes."
+        )
     proba = np.zeros((n_rows(X), len(classes)))
     if hasattr(member, "predict_proba"):
         proba[:, np.searchsorted(classes, member.classes_)] = member.predict_proba(X)
@@ -180,13 +210,15 @@ def _members_proba(committee, X, n_draws, random_state):
                 members[i],
                 X if columns is None else X[:, columns[i]],
                 # Members are trained on codes, but for those that came in fitted.
-                committee.classes_
-                if isinstance(members[i], FrozenEstimator)
-                else np.arange(len(committee.classes_)),
+                committee.classes_ if _is_frozen(members[i]) else np.arange(len(committee.classes_)),
             )
             for i in chosen
         ]
     )
+
+
+def _is_frozen(model):
+    return isinstance(last_step(model), FrozenEstimator)
 
 
 def _drops(model):

@@ -33,7 +33,7 @@ def _built_may_drop(build, params):
         try:
             with isolated(0, "cpu"), torch.device("meta"):
                 return may_drop(built(build, dict(params), {"in_shape": in_shape, "n_classes": 2}))
-        except Exception:
+        except Exception:  # whatever a constructor raises that needs to know the data, or can't be on "meta"
             continue
     return True
 

@@ -53,6 +53,11 @@ def batch_bald(draws, n, seed=0, *, scores=None, max_outcomes=20_000, n_samples=
     -------
     ndarray of int of shape (n,)
 
+    Raises
+    ------
+    ValueError
+        If there are fewer than n rows.
+
     References
     ----------
     A. Kirsch, J. van Amersfoort and Y. Gal, "BatchBALD: efficient and diverse batch acquisition for deep
@@ -69,6 +74,8 @@ def batch_bald(draws, n, seed=0, *, scores=None, max_outcomes=20_000, n_samples=
     """
     ask = draws if callable(draws) else _reader(np.asarray(draws))
     scores = _scores(np.asarray(draws)) if scores is None else np.asarray(scores, dtype=np.float64)
+    if n > len(scores):
+        raise ValueError(f"batch_bald was asked for n={n} of {len(scores)} rows; lower n.")
     if n == 0:
         return np.empty(0, dtype=np.intp)
 

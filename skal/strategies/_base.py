@@ -135,6 +135,8 @@ class QueryStrategy(ClassNamePrefixFeaturesOutMixin, TransformerMixin, MetaEstim
             If a score is not finite.
         """
         X = self._check_queried(X)
+        if n_rows(X) == 0:  # models refuse to look at no rows
+            return np.empty(0)
         return self._finite_scores(X, self._rng("score", X))
 
     def select(self, X, n=1):
@@ -211,8 +213,15 @@ class QueryStrategy(ClassNamePrefixFeaturesOutMixin, TransformerMixin, MetaEstim
         return self.estimator
 
     def _check_parameters(self):
-        capabilities.require(self, self._model, self.requires)
+        self._check_model(self._model)
         self._validate_params()
+
+    def _check_strategies(self):
+        """Refuse what is no strategy inside a wrapper; here, nothing is inside."""
+
+    def _check_model(self, model):
+        """Refuse, before any work, a model that can't do what the strategy needs."""
+        capabilities.require(self, model, self.requires)
 
     def _labelled_rows(self, X, y, fit_params, may_have_gaps):
         if not may_have_gaps:
@@ -272,6 +281,7 @@ def check_is_strategy(strategy):
         raise InvalidParameterError(
             f"{strategy!r} is no query strategy; pass an object of skal.strategies, such as Margin()."
         )
+    strategy._check_strategies()
 
 
 def check_model(strategy, lent):
@@ -283,7 +293,7 @@ def check_model(strategy, lent):
         See `skal.capabilities.require`.
     """
     model = lent if strategy._model is None else strategy._model
-    capabilities.require(strategy, model, strategy.requires)
+    strategy._check_model(model)
 
 
 def with_estimator(strategy, fitted):

@@ -7,10 +7,10 @@ import numpy as np
 from skal._compat import Interval
 from skal._rows import n_rows
 from skal._seeds import derive
-from skal.capabilities import draw_blocks
+from skal.capabilities import count_members, draw_blocks
 from skal.strategies._base import QueryStrategy
 
-__all__ = ["DrawsStrategy", "score_draws"]
+__all__ = ["DrawsStrategy", "check_members", "draws_seed", "score_draws"]
 
 
 class DrawsStrategy(QueryStrategy):
@@ -40,12 +40,33 @@ class DrawsStrategy(QueryStrategy):
         super().__init__(estimator, random_state=random_state)
         self.n_draws = n_draws
 
+    def _check_model(self, model):
+        super()._check_model(model)
+        check_members(self, model)
+
     def _score(self, X, rng):
         return score_draws(self, X, self._score_draws)
 
     def _score_draws(self, draws):
         """Hook: one number per row; (n_draws, n, n_classes) -> (n,)."""
         raise NotImplementedError(f"{type(self).__name__} has no _score_draws(draws).")
+
+
+def check_members(strategy, model, min_draws=2):
+    """Refuse, before any work, a committee that is too small for the draws that a strategy wants.
+
+    Raises
+    ------
+    ValueError
+        If the number of its members is known, and is lower than `n_draws` or `min_draws`.
+    """
+    n_members = count_members(model)
+    n_draws = strategy.n_draws if isinstance(strategy.n_draws, Integral) else min_draws
+    if n_members is not None and n_members < max(n_draws, min_draws):
+        raise ValueError(
+            f"{strategy!r} needs at least {max(n_draws, min_draws)} draws, and its model has {n_members} "
+            "members; lower n_draws, or take more members."
+        )
 
 
 def score_draws(strategy, X, function, min_draws=2):

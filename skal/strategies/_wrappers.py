@@ -10,7 +10,7 @@ from skal._compat import Interval, StrOptions
 from skal._rows import n_rows, take
 from skal._seeds import derive, seed_open_states
 from skal.selection import top
-from skal.strategies._base import QueryStrategy
+from skal.strategies._base import QueryStrategy, check_is_strategy
 
 __all__ = ["StochasticBatch", "StrategyWrapper", "Subsample"]
 
@@ -57,6 +57,17 @@ class StrategyWrapper(QueryStrategy):
     @property
     def _model(self):
         return self.strategy._model
+
+    def _check_parameters(self):
+        self._check_strategies()
+        super()._check_parameters()
+
+    def _check_strategies(self):
+        check_is_strategy(self.strategy)
+        self.strategy._check_strategies()
+
+    def _check_model(self, model):
+        self.strategy._check_model(model)
 
     def _fit(self, X, y, fit_params):
         self.strategy_ = seed_open_states(clone(self.strategy), derive(self.seed_, "strategy"))
@@ -132,13 +143,15 @@ class StochasticBatch(StrategyWrapper):
     Parameters
     ----------
     strategy : QueryStrategy
-        Its scores are used, and no more: higher = label me, as everywhere.
+        Its scores are used, and no more: those of all rows, so that for a part of the pool the order is
+        ``Subsample(StochasticBatch(...))``.
     kind : {"power", "softmax", "softrank"}, default="power"
         Probability in proportion to ``s ** beta``, ``exp(beta * s)`` or ``rank ** -beta``, where the highest
         score has rank 1. "power" needs scores of 0 or more; rows that score 0 are drawn only where
         others have run out, all with the same chance.
     beta : float >= 0, default=1.0
-        0 draws all rows alike; the larger, the closer to the n highest scores.
+        0 draws all rows alike (with "power" all that score above 0); the larger, the closer to the n
+        highest scores.
     random_state : int, RandomState or None, default=None
         Fixes what is drawn, and seeds the strategy inside.
 
@@ -175,23 +188,19 @@ class StochasticBatch(StrategyWrapper):
         scores = self.strategy_.score(X)
         # The n largest of weights in log plus Gumbel noise are n draws without replacement.
         noise = rng.gumbel(size=len(scores))
-        drawable = np.ones(len(scores), dtype=bool)
-        if self.kind == "softmax":
-            weights = self.beta * scores
-        elif self.kind == "softrank":
-            weights = np.empty(len(scores))
-            weights[top(scores, len(scores), self.seed_)] = -self.beta * np.log(np.arange(1, len(scores) + 1))
-        else:
-            drawable = self._positive(scores)
-            weights = self.beta * np.log(np.where(drawable, scores, 1))
-        rest = max(0, n - np.count_nonzero(drawable))
-        drawn = top(np.where(drawable, weights + noise, -np.inf), n - rest, self.seed_)
-        return np.concatenate([drawn, top(np.where(drawable, -np.inf, noise), rest, self.seed_)])
+        return top(self._log_weights(scores) + noise, n, self.seed_)
 
-    def _positive(self, scores):
+    def _log_weights(self, scores):
+        if self.kind == "softmax":
+            return self.beta * scores
+        if self.kind == "softrank":
+            ranks = np.empty(len(scores))
+            ranks[top(scores, len(scores), self.seed_)] = np.arange(1, len(scores) + 1)
+            return -self.beta * np.log(ranks)
         if (scores < 0).any():
             raise ValueError(
                 f"{self!r} needs scores of 0 or more, and {self.strategy!r} gave {scores.min():.3g}; use "
                 "kind='softmax' or kind='softrank'."
             )
-        return scores > 0
+        # Rows without any weight tie at minus infinity, where their seeded priority decides.
+        return np.where(scores > 0, self.beta * np.log(np.where(scores > 0, scores, 1)), -np.inf)

@@ -14,7 +14,7 @@ from skal.strategies._draws import DrawsStrategy, draws_seed, score_draws
 __all__ = ["BatchBALD"]
 
 # 256 MiB of the pool's draws are kept, those of the rows with the best scores: few others are looked at.
-_KEPT_VALUES = 2**26
+_KEPT_VALUES = 2**25
 
 
 class BatchBALD(DrawsStrategy):
@@ -102,7 +102,7 @@ class _PoolDraws:
     """A function of rows of a pool that gives their draws, and the scores of all rows.
 
     The draws of the rows with the best scores are kept from the pass that scored them; those of the others
-    are asked of the model again. In single precision, in which nets compute; joints are in double.
+    are asked of the model again.
     """
 
     def __init__(self, strategy, X):
@@ -146,5 +146,5 @@ class _PoolDraws:
     def _reserve(self, draws):
         n_draws, _, k = draws.shape
         n_kept = min(len(self.scores), max(1, _KEPT_VALUES // (n_draws * k)))
-        self._draws = np.empty((n_draws, n_kept, k), dtype=np.float32)
+        self._draws = np.empty((n_draws, n_kept, k), dtype=draws.dtype)
         self._held = np.full(n_kept, -1)  # which row is in each slot

@@ -23,8 +23,9 @@ class QueryByCommittee(DrawsStrategy):
     Parameters
     ----------
     estimator : list of classifiers, classifier with sample_proba, or None, default=None
-        A list is fitted member by member, as ``sklearn.ensemble.VotingClassifier`` does; members without
-        probabilities cast votes. None means the model of the `ActiveLearner` around it.
+        A list is fitted member by member, as ``sklearn.ensemble.VotingClassifier`` does, and with the fit
+        parameters that it takes; members without probabilities cast votes. None means the model of the
+        `ActiveLearner` around it.
     kind : {"vote_entropy", "consensus_entropy", "consensus_kl"}, default="vote_entropy"
         Entropy of the members' votes; entropy of their mean distribution; mean Kullback-Leibler
         divergence of the members from it, which equals `BALD`.
@@ -68,13 +69,10 @@ class QueryByCommittee(DrawsStrategy):
     def _model(self):
         return _voting(self.estimator) if isinstance(self.estimator, list) else self.estimator
 
-    def _check_parameters(self):
-        if isinstance(self.estimator, list):
-            for member in self.estimator:
-                capabilities.require(self, member)
-            if len(self.estimator) < 2:
-                raise ValueError(f"{self!r} needs at least 2 members, and got {len(self.estimator)}.")
-        super()._check_parameters()
+    def _check_model(self, model):
+        for member in self.estimator if isinstance(self.estimator, list) else ():
+            capabilities.require(self, member)
+        super()._check_model(model)
 
     def _score_draws(self, draws):
         return _FUNCTIONS[self.kind](draws)

@@ -6,9 +6,9 @@ import numpy as np
 
 from skal import acquisition
 from skal._compat import Interval
-from skal._rows import n_rows, take
+from skal._rows import check_rows, n_rows, take
 from skal._seeds import derive
-from skal.capabilities import sample_proba
+from skal.capabilities import allows_nan, sample_proba
 from skal.strategies._draws import DrawsStrategy, draws_seed, score_draws
 
 __all__ = ["EPIG"]
@@ -55,7 +55,7 @@ class EPIG(DrawsStrategy):
 
     _parameter_constraints = {
         **DrawsStrategy._parameter_constraints,
-        "targets": "no_validation",
+        "targets": ["array-like", None],
         "n_targets": [Interval(Integral, 1, None, closed="left")],
     }
 
@@ -69,6 +69,11 @@ class EPIG(DrawsStrategy):
         """Row-wise where the targets are given."""
         return "pool-relative" if self.targets is None else "row-wise"
 
+    def _fit(self, X, y, fit_params):
+        if self.targets is not None:
+            self.targets_ = check_rows(self, self.targets, allow_nan=allows_nan(self._model), reset=False)
+        super()._fit(X, y, fit_params)
+
     def _score(self, X, rng):
         targets = self._target_rows(X)
         of_targets = sample_proba(self.estimator_, targets, self.n_draws, random_state=draws_seed(self))
@@ -76,7 +81,7 @@ class EPIG(DrawsStrategy):
 
     def _target_rows(self, X):
         if self.targets is not None:
-            return self.targets
+            return self.targets_
         n = n_rows(X)
         if n <= self.n_targets:
             return X

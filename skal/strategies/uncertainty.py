@@ -6,7 +6,7 @@ from skal import acquisition
 from skal._compat import Interval
 from skal.capabilities import predict_proba
 from skal.strategies._base import QueryStrategy
-from skal.strategies._draws import score_draws
+from skal.strategies._draws import check_members, score_draws
 
 __all__ = ["Entropy", "LeastConfidence", "Margin"]
 
@@ -27,6 +27,11 @@ class _Uncertainty(QueryStrategy):
     def requires(self):
         """What the model must offer: draws only where `n_draws` asks for them."""
         return ("predict_proba",) if self.n_draws is None else ("sample_proba",)
+
+    def _check_model(self, model):
+        super()._check_model(model)
+        if self.n_draws is not None:
+            check_members(self, model, min_draws=1)
 
     def _score(self, X, rng):
         if self.n_draws is None:

@@ -18,6 +18,7 @@ from sklearn.ensemble import (
     StackingClassifier,
     VotingClassifier,
 )
+from sklearn.exceptions import NotFittedError
 from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression, Perceptron
 from sklearn.model_selection import GridSearchCV
@@ -218,3 +219,42 @@ def test_a_learner_hands_on_the_draws_of_its_model():
     learner = ActiveLearner(RandomForestClassifier(5), BALD(), n_rounds=1, random_state=0).fit(X, Y)
     np.testing.assert_allclose(learner.sample_proba(X).mean(axis=0), learner.predict_proba(X), atol=1e-6)
     assert not hasattr(ActiveLearner(GaussianNB()), "sample_proba")
+
+
+@pytest.mark.parametrize("n_draws", [None, 500])
+def test_many_classes_and_many_members_make_smaller_blocks(n_draws):
+    """500 draws of 1,000 classes are 4 MB a row; a block has 64 rows at least."""
+    assert capabilities._draws._block_rows(500, 1000) == 64
+    forest = RandomForestClassifier(500, max_depth=1, random_state=0).fit(X, Y)
+    _, draws = next(draw_blocks(forest, np.zeros((100_000, 4)), n_draws, seed=0))
+    assert draws.nbytes <= 40e6
+
+
+def test_members_that_know_other_classes_are_refused():
+    stranger = FrozenEstimator(GaussianNB().fit(X, Y))
+    voting = VotingClassifier([("a", stranger), ("b", GaussianNB())], voting="soft").fit(X[Y > 0], Y[Y > 0])
+    with pytest.raises(ValueError, match=r"knows the classes \[0\], which its committee"):
+        sample_proba(voting, X)
+
+
+def test_fitted_members_at_the_end_of_pipelines():
+    frozen = make_pipeline("passthrough", FrozenEstimator(GaussianNB().fit(X, NAMES)))
+    voting = VotingClassifier([("a", frozen), ("b", GaussianNB())], voting="soft").fit(X, NAMES)
+    draws = sample_proba(voting, X)
+    np.testing.assert_allclose(draws[0], draws[1])
+
+
+@pytest.mark.parametrize("n_draws", [0, -1, 2.0, "x"])
+def test_numbers_of_draws_that_make_no_sense_are_refused(n_draws):
+    with pytest.raises(ValueError, match="n_draws"):
+        sample_proba(RandomForestClassifier(5).fit(X, Y), X, n_draws)
+
+
+def test_an_unfitted_committee_is_refused():
+    with pytest.raises(NotFittedError):
+        sample_proba(RandomForestClassifier(5), X)
+
+
+def test_rounding_below_zero_is_mended():
+    draws = np.tile([0.5, 0.5, -1e-12], (2, 150, 1))
+    assert sample_proba(Drawn(draws).fit(X, Y), X).min() == 0

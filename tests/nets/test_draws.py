@@ -161,7 +161,7 @@ class Failing(nn.Module):
 
     def forward(self, X):
         X = self.output(self.drop(self.norm(X)))
-        if (X > 1e6).any():
+        if (X.abs() > 1e6).any():
             raise KeyError("planted")
         return X
 

@@ -12,7 +12,17 @@ from sklearn.preprocessing import StandardScaler
 
 from skal import ActiveLearner, acquisition, capabilities
 from skal.capabilities import sample_proba
-from skal.strategies import BALD, DrawsStrategy, Entropy, LeastConfidence, Margin, MeanStd, VariationRatio
+from skal.strategies import (
+    BALD,
+    DrawsStrategy,
+    Entropy,
+    LeastConfidence,
+    Margin,
+    MeanStd,
+    Subsample,
+    VariationRatio,
+)
+from skal.strategies._base import lend
 from skal.testing import check_query_strategy
 
 X, Y = load_iris(return_X_y=True)
@@ -38,6 +48,19 @@ class Tells(ClassifierMixin, BaseEstimator):
 
     def sample_proba(self, X, n_draws=None):
         return np.stack([np.asarray(X).T, 1 - np.asarray(X).T], axis=-1)
+
+
+class Untrainable(RandomForestClassifier):
+    def fit(self, X, y):
+        raise AssertionError("The model was trained before it was refused.")
+
+
+def test_the_mean_is_the_default_of_the_variation_ratio():
+    fitted = VariationRatio(FOREST, random_state=0).fit(X[::4], Y[::4])
+    draws = sample_proba(fitted.estimator_, X)
+    by_vote = acquisition.variation_ratio(draws, "vote")
+    np.testing.assert_allclose(fitted.score(X), acquisition.variation_ratio(draws, "mean"))
+    assert np.abs(fitted.score(X) - by_vote).max() > 0.01
 
 
 @pytest.mark.parametrize("strategy", FUNCTION, ids=repr)
@@ -77,15 +100,17 @@ def test_bald_asks_where_sure_draws_contradict_and_not_where_all_are_unsure():
 def test_of_equal_votes_the_larger_entropy_is_asked_for_first():
     """Bug G6: five votes give few scores, and position decided among equal ones."""
     pool = np.array([[0.9, 0.9, 0.9, 0.1], [0.6, 0.6, 0.6, 0.4], [0.9, 0.9, 0.9, 0.9], [0.7, 0.7, 0.3, 0.7]])
-    strategy = VariationRatio(Tells(), kind="vote").fit(pool, [0, 1, 0, 1])
-    np.testing.assert_allclose(strategy.score(pool), [0.25, 0.25, 0, 0.25])
-    assert strategy.select(pool, 4).tolist() == [1, 3, 0, 2]
+    for seed in range(20):
+        strategy = VariationRatio(Tells(), kind="vote", random_state=seed).fit(pool, [0, 1, 0, 1])
+        np.testing.assert_allclose(strategy.score(pool), [0.25, 0.25, 0, 0.25])
+        assert strategy.select(pool, 4).tolist() == [1, 3, 0, 2]
 
 
 def test_a_committee_of_one_is_refused():
-    strategy = BALD(RandomForestClassifier(1, random_state=0)).fit(X, Y)
+    with pytest.raises(ValueError, match=r"(?s)needs at least 2 draws, and its model has 1"):
+        BALD(RandomForestClassifier(1, random_state=0)).fit(X, Y)
     with pytest.raises(ValueError, match="needs at least 2 draws, and its model has 1"):
-        strategy.score(X)
+        BALD(Tells()).fit(X[:, :1] / 10, Y > 0).score(X[:, :1] / 10)
     Entropy(RandomForestClassifier(1, random_state=0), n_draws=1).fit(X, Y).score(X)
 
 
@@ -95,9 +120,19 @@ def test_numbers_of_draws_that_make_no_sense_are_refused(n_draws):
         BALD(FOREST, n_draws=n_draws).fit(X, Y)
 
 
-def test_more_draws_than_members_are_refused():
-    with pytest.raises(ValueError, match="n_draws=50 draws and has 7 members"):
-        BALD(FOREST, n_draws=50).fit(X, Y).score(X)
+@pytest.mark.parametrize(
+    "strategy", [BALD(n_draws=50), Margin(n_draws=50), Subsample(BALD(n_draws=50))], ids=repr
+)
+def test_more_draws_than_members_are_refused_before_any_training(strategy):
+    model = make_pipeline(StandardScaler(), Untrainable(7))
+    for bad in (ActiveLearner(model, strategy), lend(strategy, model)):
+        with pytest.raises(ValueError, match=r"(?s)needs at least 50 draws, and its model has 7 members"):
+            bad.fit(X, Y)
+
+
+def test_a_search_may_choose_the_number_of_members():
+    search = GridSearchCV(RandomForestClassifier(2, random_state=0), {"n_estimators": [9]}, cv=2)
+    assert BALD(search, n_draws=9).fit(X, Y).score(X).shape == (150,)
 
 
 def test_the_seed_fixes_which_members_are_drawn():

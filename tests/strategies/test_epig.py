@@ -8,6 +8,7 @@ from sklearn.ensemble import RandomForestClassifier
 from skal import acquisition
 from skal.capabilities import sample_proba
 from skal.strategies import BALD, EPIG
+from skal.strategies._draws import draws_seed
 
 X, Y = load_iris(return_X_y=True)
 FOREST = RandomForestClassifier(30, random_state=0)
@@ -24,8 +25,11 @@ def test_the_score_is_the_function_of_draws_and_targets():
 
 def test_the_same_members_answer_for_rows_and_targets():
     """Joint distributions need one draw for both: drawn apart, they would be independent, and EPIG 0."""
-    strategy = EPIG(FOREST, targets=X, n_draws=5, random_state=0).fit(X[::5], Y[::5])
-    assert strategy.score(X).max() > 0.05
+    strategy = EPIG(FOREST, targets=X[::7], n_draws=5, random_state=0).fit(X[::5], Y[::5])
+    drawn = [
+        sample_proba(strategy.estimator_, rows, 5, random_state=draws_seed(strategy)) for rows in (X, X[::7])
+    ]
+    np.testing.assert_allclose(strategy.score(X), acquisition.epig(*drawn), atol=1e-12)
 
 
 def test_without_targets_a_part_of_the_pool_stands_for_it():
@@ -45,6 +49,17 @@ def test_what_does_not_matter_for_the_targets_is_not_asked():
     bald = BALD(FOREST, random_state=0).fit(X[::3], Y[::3]).score(others)
     scores = EPIG(FOREST, targets=X[Y == 0][:10], random_state=0).fit(X[::3], Y[::3]).score(others)
     assert scores.max() < bald.max() / 20
+
+
+@pytest.mark.parametrize(
+    ("targets", "said"),
+    [(X[:, :3], "X has 3 features, but EPIG"), (X[:0], "0 sample"), ("x", "targets")],
+)
+def test_targets_are_checked_before_the_model_is_trained(targets, said):
+    strategy = EPIG(RandomForestClassifier(30), targets=targets)
+    with pytest.raises(ValueError, match=said):
+        strategy.fit(X, Y)
+    assert not hasattr(strategy, "estimator_")
 
 
 @pytest.mark.parametrize("n_targets", [0, 1.5, None])

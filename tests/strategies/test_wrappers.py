@@ -207,3 +207,15 @@ def test_batches_differ_by_seed_and_are_worth_more_than_random_ones():
 def test_batches_of_no_known_kind_are_refused(params):
     with pytest.raises(ValueError, match=next(iter(params))):
         StochasticBatch(Random(), **params).fit(X)
+
+
+@pytest.mark.parametrize("inside", [RandomForestClassifier(), None, BALD, "BALD()"])
+@pytest.mark.parametrize("wrapper", [Subsample, StochasticBatch])
+def test_what_is_no_strategy_is_refused_inside_a_wrapper(wrapper, inside):
+    for bad in (wrapper(inside), wrapper(Subsample(inside)), ActiveLearner(GaussianNB(), wrapper(inside))):
+        with pytest.raises(ValueError, match=r"is no query strategy; pass an object of skal\.strategies"):
+            bad.fit(X, Y)
+
+
+def test_no_rows_have_no_scores():
+    assert fitted().score(X[:0]).shape == (0,)
