@@ -104,7 +104,7 @@ def rounds(args, name, n_threads):
 
 def taken_by_auto(model, X, y):
     """Which way `together="auto"` takes."""
-    nets = [clone(model).set_params(random_state=seed, max_epochs=0) for seed in range(N_MEMBERS)]
+    nets = [clone(model).set_params(random_state=seed) for seed in range(N_MEMBERS)]
     return "together" if fit_together(nets, [(X, y, {})] * N_MEMBERS) is None else "one by one"
 
 

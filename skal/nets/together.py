@@ -34,7 +34,7 @@ _ELEMENTWISE = (
 )
 # How many numbers of all nets together a CPU has at hand, measured by benchmarks/ensemble_speed.py; and the
 # steps from which on a rehearsal pays.
-ROOM, MIN_STEPS = 3_000_000, 10
+ROOM, MIN_STEPS = 2_000_000, 10
 _MEANS_OF_ROWS = (nn.CrossEntropyLoss, nn.NLLLoss)
 
 
