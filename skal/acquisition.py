@@ -239,7 +239,7 @@ def vote_entropy(draws):
 
     References
     ----------
-    I. Dagan and S. Engelson, "Committee-based sampling for training probabilistic classifiers", ICML 1995.
+    Ido Dagan and S. Engelson, "Committee-based sampling for training probabilistic classifiers", ICML 1995.
 
     Examples
     --------

@@ -37,7 +37,7 @@ class QueryByCommittee(DrawsStrategy):
     References
     ----------
     H. S. Seung, M. Opper and H. Sompolinsky, "Query by committee", COLT 1992.
-    I. Dagan and S. Engelson, "Committee-based sampling for training probabilistic classifiers", ICML 1995.
+    Ido Dagan and S. Engelson, "Committee-based sampling for training probabilistic classifiers", ICML 1995.
     A. McCallum and K. Nigam, "Employing EM and pool-based active learning for text classification",
     ICML 1998.
 
