@@ -111,6 +111,14 @@ class DelegatingClassifier(MetaClassifier):
         )
         return self._in_vocabulary(draws, missing=0)
 
+    def embed(self, X, layer=None):
+        """Where the model sees each row; (n_rows, ...) -> (n_rows, m).
+
+        See `skal.capabilities.embed`.
+        """
+        check_is_fitted(self)
+        return capabilities.embed(self.estimator_, self._check_rows(X, reset=False), layer)
+
     @available_if(model_has("predict_log_proba"))
     def predict_log_proba(self, X):
         """Logarithms of the class probabilities; (n_rows, ...) -> (n_rows, n_classes)."""

@@ -214,6 +214,27 @@ class EnsembleClassifier(MetaClassifier):
         chosen = choose_members(len(self.estimators_), n_draws, seed, self)
         return np.stack(list(self._answers(X, chosen)))
 
+    def embed(self, X, layer=None):
+        """The embeddings by all members, side by side; (n_rows, ...) -> (n_rows, n_members * m).
+
+        Members without an embedding of their own, such as trees, all see the same: then it is there once.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_rows, ...)
+        layer : str or None, default=None
+            The name of a layer, for members that are nets; see `skal.capabilities.embed`.
+
+        Returns
+        -------
+        ndarray of shape (n_rows, n_members * m)
+        """
+        check_is_fitted(self)
+        X = self._check_rows(X, reset=False)
+        if not capabilities.has_embedding(self.estimator):
+            return capabilities.embed(None, X, layer)
+        return np.hstack([capabilities.embed(member, X, layer) for member in self.estimators_])
+
     def _check_data(self, X, y):
         if y is None:
             raise ValueError("EnsembleClassifier requires y to be passed, but the target y is None.")

@@ -29,6 +29,7 @@ from skal._seeds import derive, draw_seed
 from skal.pool import Pool
 from skal.strategies import Margin, QueryStrategy
 from skal.strategies._base import check_is_strategy, check_model
+from skal.strategies._embedding import settle_embedding
 
 __all__ = ["ActiveLearner"]
 
@@ -88,7 +89,7 @@ class ActiveLearner(CallbackSupportMixin, DelegatingClassifier):
     history_ : list of dict
         Per round: ``round``, ``n_labeled``, ``rows`` (new in this round, best first; ascending in round
         0), ``fit_seconds``,
-        ``select_seconds``.
+        ``select_seconds``; and what the strategy tells of its batch, such as `CoreSet`'s cover radius.
     models_ : list of classifiers
         The model of each round, if `keep_models`.
     n_features_in_, feature_names_in_
@@ -179,6 +180,7 @@ class ActiveLearner(CallbackSupportMixin, DelegatingClassifier):
         strategy = self._check_parameters()
         X, y, is_known, classes = self._check_data(X, y)
         seed = draw_seed(self.random_state)
+        strategy = settle_embedding(strategy, X, derive(draw_seed(seed), "embedding"))
         pool = Pool(X, may_query=is_known, dtype=y.dtype)
         first = self._first_rows(X, y, is_known, derive(seed, "initial"))
         pool.label(first, y[first], number=0)
@@ -325,6 +327,7 @@ class ActiveLearner(CallbackSupportMixin, DelegatingClassifier):
                     "rows": current.rows,
                     "fit_seconds": current.fit_seconds,
                     "select_seconds": current.select_seconds,
+                    **current.facts,
                 }
             )
             if self.keep_models:

@@ -15,6 +15,7 @@ from skal._seeds import derive, draw_seed, seed_open_states
 from skal.selection import priority
 from skal.strategies import QueryStrategy, with_estimator
 from skal.strategies._base import check_is_strategy, check_model
+from skal.strategies._embedding import settle_embedding
 
 __all__ = ["Round", "bind", "rounds"]
 
@@ -35,6 +36,8 @@ class Round:
     """Labels that the model was fitted on."""
     fit_seconds: float
     select_seconds: float
+    facts: dict
+    """What the strategy tells of the batch, such as the cover radius before and after it; {} in round 0."""
 
 
 def rounds(
@@ -113,17 +116,19 @@ def rounds(
     train = partial(_train, estimator, pool, seed, warm_start=warm_start, fit_params=fit_params)
     started = perf_counter()
     model = _train_first(train, pool, oracle, limit, derive(seed, "initial"))
-    rows, chosen_by, select_seconds = pool.labeled, None, 0.0
+    strategy = settle_embedding(strategy, pool.X, derive(seed, "embedding"))
+    rows, chosen_by, select_seconds, facts = pool.labeled, None, 0.0, {}
     for number in count(1):
         fit_seconds = perf_counter() - started
-        yield Round(number - 1, model, chosen_by, rows, len(pool.labeled), fit_seconds, select_seconds)
+        yield Round(number - 1, model, chosen_by, rows, len(pool.labeled), fit_seconds, select_seconds, facts)
         n = min(batch_size, len(pool.candidates), limit - len(pool.labeled))
         if n <= 0:
             return
         started = perf_counter()
         chosen_by = bind(strategy, model, pool, seed, number)
         candidates = pool.candidates
-        rows = candidates[chosen_by.select(pool.take(candidates), n)]
+        chosen, facts = chosen_by._query(pool.take(candidates), n)
+        rows = candidates[chosen]
         select_seconds = perf_counter() - started
         pool.label(rows, oracle(rows), number)
         started = perf_counter()

@@ -79,7 +79,7 @@ class OneOfEach(Margin):
 
 class TrainsOnGaps(Margin):
     def _labelled_rows(self, X, y, fit_params, may_have_gaps):
-        return X, y, fit_params
+        return X, y, fit_params, X
 
 
 class NeverAsks(Margin):

@@ -6,6 +6,15 @@ inferred about classes that lack one stands in the closed lists of this package.
 
 from skal.capabilities._asking import predict_proba, require, supports
 from skal.capabilities._draws import count_members, draw_blocks, sample_proba
+from skal.capabilities._embedding import (
+    can_embed,
+    check_layer,
+    embed,
+    fit_transformer,
+    has_embedding,
+    is_fitted,
+    transform,
+)
 from skal.capabilities._models import (
     allows_nan,
     continues_training,
@@ -16,14 +25,21 @@ from skal.capabilities._models import (
 
 __all__ = [
     "allows_nan",
+    "can_embed",
+    "check_layer",
     "continues_training",
     "count_members",
     "draw_blocks",
+    "embed",
     "final_parameter",
     "fit_parameter",
+    "fit_transformer",
+    "has_embedding",
+    "is_fitted",
     "is_semi_supervised",
     "predict_proba",
     "require",
     "sample_proba",
     "supports",
+    "transform",
 ]

@@ -1,6 +1,5 @@
 """Class probabilities under draws of a model: dropout masks, or the members of a committee."""
 
-import sys
 from inspect import Parameter, signature
 from numbers import Integral
 
@@ -20,7 +19,7 @@ from skal._compat import BaseSearchCV, Interval, check_parameters
 from skal._rows import n_rows, take
 from skal._seeds import draw_seed
 from skal.capabilities._answers import check_probabilities
-from skal.capabilities._models import innermost, is_torch_module, last_step, name_of, opened
+from skal.capabilities._models import innermost, is_skorch_net, is_torch_module, last_step, name_of, opened
 
 # Closed list: boosters have `estimators_` too, and are no committee.
 _COMMITTEES = (BaggingClassifier, ExtraTreesClassifier, RandomForestClassifier, VotingClassifier)
@@ -223,8 +222,7 @@ def _is_frozen(model):
 
 def _drops(model):
     """Whether a stranger, a skorch net or a bare torch module, has dropout."""
-    skorch = sys.modules.get("skorch")
-    if not (is_torch_module(model) or (skorch is not None and isinstance(model, skorch.NeuralNet))):
+    if not (is_torch_module(model) or is_skorch_net(model)):
         return False
     from skal.nets.draws import can_drop
 

@@ -130,6 +130,12 @@ def is_torch_module(model):
     return issubclass(kind, torch.nn.Module)
 
 
+def is_skorch_net(model):
+    """Whether a model is a net of skorch, which need not be imported to tell."""
+    skorch = sys.modules.get("skorch")
+    return skorch is not None and isinstance(model, skorch.NeuralNet)
+
+
 def name_of(model):
     """The name of a model's class, for messages."""
     while isinstance(model, FrozenEstimator):

@@ -13,7 +13,7 @@ from torch.utils.data import DataLoader
 from skal._compat import Interval, StrOptions, fit_routing
 from skal._seeds import derive, draw_seed
 from skal.labels import vocabulary
-from skal.nets import draws
+from skal.nets import draws, embedding
 from skal.nets._net import SkorchNet
 from skal.nets.batches import root, unweighted
 from skal.nets.intake import check_rows, is_foreign, training_set, with_codes
@@ -295,6 +295,32 @@ class NetClassifier(SkorchNet):
         seed = derive(self.seed_, "draws") if random_state is None else draw_seed(random_state)
         drawn = draws.sample_proba(self, X, n_draws, seed, consistent)
         return as_distribution(drawn.reshape(-1, drawn.shape[-1]), self).reshape(drawn.shape)
+
+    def embed(self, X, layer=None):
+        """What the net makes of each row before it answers; (n, ...) -> (n, m), in the net's number type.
+
+        In evaluation mode: the same for the same net and rows, and, to rounding, for a row whatever its
+        neighbours.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, ...), dict of arrays or torch Dataset
+            The rows.
+        layer : str or None, default=None
+            The name of a layer, as in ``net.module_.named_modules()``, whose output is taken, flattened. None
+            takes the input of the linear layer that is run last: the features that the answer is linear in.
+
+        Returns
+        -------
+        ndarray of shape (n, m)
+
+        Raises
+        ------
+        ValueError
+            If the module has no such layer; without `layer`, if it runs no linear layer.
+        """
+        self.check_is_fitted()
+        return embedding.embed(self, X if is_foreign(X) else check_rows(self, X, reset=False), layer)
 
     def predict(self, X):
         """The most probable label of each row; (n, ...) -> (n,)."""

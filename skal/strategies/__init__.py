@@ -2,6 +2,7 @@
 
 from skal.strategies._base import QueryStrategy, with_estimator
 from skal.strategies._draws import DrawsStrategy
+from skal.strategies._embedding import EmbeddingStrategy
 from skal.strategies._wrappers import StochasticBatch, StrategyWrapper, Subsample
 from skal.strategies.batch_bald import BatchBALD
 from skal.strategies.bayesian import BALD, MeanStd, VariationRatio
@@ -15,6 +16,7 @@ __all__ = [
     "EPIG",
     "BatchBALD",
     "DrawsStrategy",
+    "EmbeddingStrategy",
     "Entropy",
     "LeastConfidence",
     "Margin",
@@ -29,7 +31,7 @@ __all__ = [
     "with_estimator",
 ]
 
-_BASES = (DrawsStrategy, QueryStrategy, StrategyWrapper)
+_BASES = (DrawsStrategy, EmbeddingStrategy, QueryStrategy, StrategyWrapper)
 
 
 def concrete():

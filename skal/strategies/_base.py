@@ -100,18 +100,21 @@ class QueryStrategy(ClassNamePrefixFeaturesOutMixin, TransformerMixin, MetaEstim
         X = check_rows(
             self,
             X,
-            allow_nan=capabilities.allows_nan(self._model),
+            allow_nan=self._allows_nan,
             reset=True,
             min_rows=0 if can_start_cold else 1,
         )
+        all_rows, labelled = X, take(X, np.arange(0)) if y is None else X
         if y is not None:
-            X, y, fit_params = self._labelled_rows(X, y, fit_params, may_have_gaps)
+            X, y, fit_params, labelled = self._labelled_rows(X, y, fit_params, may_have_gaps)
         elif self.needs_labels and not isinstance(self._model, FrozenEstimator):
             raise ValueError(f"{self!r} requires y to be passed, but the target y is None.")
         # A seed of its own for each number of rows: were it the same in every round of a loop, a pool
         # that has closed its gaps would offer the neighbours of the last batch at the same positions.
         self.seed_ = derive(draw_seed(self.random_state), n_rows(X))
+        self._look(all_rows)
         self._fit(X, y, fit_params)
+        self._keep(labelled)
         return self
 
     def score(self, X, y=None):
@@ -161,6 +164,10 @@ class QueryStrategy(ClassNamePrefixFeaturesOutMixin, TransformerMixin, MetaEstim
         ValueError
             If n is larger than the number of rows, or a score is not finite.
         """
+        return self._query(X, n)[0]
+
+    def _query(self, X, n):
+        """What the loop asks: the rows of `select`, and facts about them for a learner's `history_`."""
         X = self._check_queried(X)
         if not isinstance(n, Integral):
             raise TypeError(f"{type(self).__name__} was asked to select n={n!r} rows; n must be an integer.")
@@ -170,8 +177,8 @@ class QueryStrategy(ClassNamePrefixFeaturesOutMixin, TransformerMixin, MetaEstim
                 "number of rows."
             )
         if n == 0:  # models refuse to look at no rows
-            return np.empty(0, dtype=np.intp)
-        return self._select(X, n, self._rng("select", X))
+            return np.empty(0, dtype=np.intp), {}
+        return self._select_and_tell(X, n, self._rng("select", X))
 
     def get_metadata_routing(self):
         """Where fit parameters go: to `fit` of the model, where the strategy has one.
@@ -198,19 +205,35 @@ class QueryStrategy(ClassNamePrefixFeaturesOutMixin, TransformerMixin, MetaEstim
         """Hook: n positions in X, best first; by default those of the highest scores."""
         return top(self._finite_scores(X, rng), n, self.seed_)
 
+    def _select_and_tell(self, X, n, rng):
+        """Hook: the rows of `_select`, and facts about them, by name; by default none."""
+        return self._select(X, n, rng), {}
+
     def _fit(self, X, y, fit_params):
         """Hook: what to learn of the labelled rows; by default the model, where there is one."""
         model = self._model
         if model is None:
             return
         self.estimator_ = seed_open_states(clone(model), derive(self.seed_, "estimator"))
-        if y is not None or isinstance(model, FrozenEstimator):
+        has_labels = y is not None and len(y) > 0  # none at a cold start
+        if has_labels or isinstance(model, FrozenEstimator):
             self.estimator_.fit(X, y, **fit_params)
+
+    def _look(self, X):
+        """Hook: what to learn of all rows of `fit`, labelled or not; by default nothing."""
+
+    def _keep(self, X):
+        """Hook: what to keep of the labelled rows, none at a cold start; by default nothing."""
 
     @property
     def _model(self):
         """The model of the innermost strategy, before it is fitted."""
         return self.estimator
+
+    @property
+    def _allows_nan(self):
+        """Whether NaN in X is the business of who looks at it."""
+        return capabilities.allows_nan(self._model)
 
     def _check_parameters(self):
         self._check_model(self._model)
@@ -224,22 +247,24 @@ class QueryStrategy(ClassNamePrefixFeaturesOutMixin, TransformerMixin, MetaEstim
         capabilities.require(self, model, self.requires)
 
     def _labelled_rows(self, X, y, fit_params, may_have_gaps):
+        """What the model is fitted on, X, y and fit parameters, and the labelled rows."""
         if not may_have_gaps:
-            return X, y, fit_params
+            return X, y, fit_params, X
         y, is_known = labels.read(y)
         check_consistent_length(X, y)
         if self.needs_labels and not is_known.any():
             raise ValueError(f"{self!r} can't be fitted: none of the {len(y)} rows of y has a label.")
-        if capabilities.is_semi_supervised(self._model):
-            return X, labels.hide(y, is_known) if not is_known.all() else y, fit_params
         if is_known.all():
-            return X, y, fit_params
+            return X, y, fit_params, X
         rows = np.flatnonzero(is_known)
-        return take(X, rows), y[rows], slice_fit_params(X, fit_params, rows)
+        labelled = take(X, rows)
+        if capabilities.is_semi_supervised(self._model):
+            return X, labels.hide(y, is_known), fit_params, labelled
+        return labelled, y[rows], slice_fit_params(X, fit_params, rows), labelled
 
     def _check_queried(self, X):
         check_is_fitted(self, "seed_")
-        return check_rows(self, X, allow_nan=capabilities.allows_nan(self._model), reset=False, min_rows=0)
+        return check_rows(self, X, allow_nan=self._allows_nan, reset=False, min_rows=0)
 
     def _finite_scores(self, X, rng):
         scores = np.asarray(self._score(X, rng), dtype=np.float64)
@@ -265,7 +290,7 @@ class QueryStrategy(ClassNamePrefixFeaturesOutMixin, TransformerMixin, MetaEstim
             tags.input_tags.sparse = tags.input_tags.string = True
         else:
             tags.input_tags.sparse = get_tags(self._model).input_tags.sparse
-            tags.input_tags.allow_nan = capabilities.allows_nan(self._model)
+            tags.input_tags.allow_nan = self._allows_nan
         return tags
 
 

@@ -4,13 +4,13 @@ import math
 from numbers import Integral, Real
 
 import numpy as np
-from sklearn.base import clone
 
 from skal._compat import Interval, StrOptions
 from skal._rows import n_rows, take
 from skal._seeds import derive, seed_open_states
 from skal.selection import top
 from skal.strategies._base import QueryStrategy, check_is_strategy
+from skal.strategies._embedding import settle_embedding
 
 __all__ = ["StochasticBatch", "StrategyWrapper", "Subsample"]
 
@@ -58,6 +58,10 @@ class StrategyWrapper(QueryStrategy):
     def _model(self):
         return self.strategy._model
 
+    @property
+    def _allows_nan(self):
+        return self.strategy._allows_nan
+
     def _check_parameters(self):
         self._check_strategies()
         super()._check_parameters()
@@ -69,8 +73,11 @@ class StrategyWrapper(QueryStrategy):
     def _check_model(self, model):
         self.strategy._check_model(model)
 
+    def _look(self, X):
+        settled = settle_embedding(self.strategy, X, derive(self.seed_, "embedding"))
+        self.strategy_ = seed_open_states(settled, derive(self.seed_, "strategy"))
+
     def _fit(self, X, y, fit_params):
-        self.strategy_ = seed_open_states(clone(self.strategy), derive(self.seed_, "strategy"))
         self.strategy_._fit_rows(X, y, fit_params, may_have_gaps=False)
 
     def _score(self, X, rng):

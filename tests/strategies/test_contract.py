@@ -84,7 +84,7 @@ class TrainsOnGaps(Margin):
     """Takes the mark of an unlabelled row for a class."""
 
     def _labelled_rows(self, X, y, fit_params, may_have_gaps):
-        return X, y, fit_params
+        return X, y, fit_params, X
 
 
 @pytest.mark.parametrize(
