@@ -1,0 +1,128 @@
+"""Embeddings of nets: the features that the answer is linear in, and any layer by name."""
+
+import numpy as np
+import pytest
+import torch
+from skorch import NeuralNetClassifier
+from torch import nn
+
+from skal import NetClassifier
+from skal.nets.embedding import embed, outputs
+
+rng = np.random.RandomState(0)
+X, y = rng.normal(size=(90, 6)).astype(np.float32), np.arange(90) % 3
+
+
+class Backbone(nn.Module):
+    """A body with dropout and batch normalisation, an unused layer, and the head registered first."""
+
+    def __init__(self, n_classes=3):
+        super().__init__()
+        self.head = nn.Linear(5, n_classes)
+        self.unused = nn.Linear(2, 2)
+        self.body = nn.Sequential(
+            nn.Linear(6, 5), nn.BatchNorm1d(5), nn.ReLU(), nn.Dropout(0.5), nn.Unflatten(1, (5, 1))
+        )
+
+    def forward(self, X):
+        return self.head(self.body(X).flatten(1))
+
+
+class Convolutions(nn.Module):
+    """A module without any linear layer."""
+
+    def __init__(self):
+        super().__init__()
+        self.layers = nn.Sequential(nn.Conv2d(1, 4, 3), nn.ReLU(), nn.AdaptiveAvgPool2d(1))
+        self.out = nn.Conv2d(4, 3, 1)
+
+    def forward(self, X):
+        return self.out(self.layers(X)).flatten(1)
+
+
+@pytest.fixture(scope="module")
+def net():
+    return NetClassifier(Backbone, max_epochs=2, random_state=0).fit(X, y)
+
+
+def test_the_answer_is_linear_in_the_embedding(net):
+    Z = net.embed(X)
+    head = net.module_.head
+    with torch.no_grad():
+        proba = head(torch.from_numpy(Z)).softmax(1).numpy()
+    assert (Z.shape, Z.dtype) == ((90, 5), np.float32)
+    np.testing.assert_allclose(proba, net.predict_proba(X), atol=1e-6)
+
+
+def test_the_last_linear_layer_is_the_one_that_runs_last_not_the_one_registered_last(net):
+    assert list(dict(net.module_.named_children())) == ["head", "unused", "body"]
+    np.testing.assert_array_equal(net.embed(X), net.embed(X, layer="body"))
+
+
+def test_a_layer_by_name_is_its_output_flattened(net):
+    with torch.no_grad():
+        expected = net.module_.body[0](torch.from_numpy(X)).numpy()
+    np.testing.assert_allclose(net.embed(X, layer="body.0"), expected, atol=1e-6)
+    assert net.embed(X, layer="body.4").shape == (90, 5)  # (90, 5, 1) in the net
+    images = rng.normal(size=(10, 1, 6, 6)).astype(np.float32)
+    assert embed(Convolutions(), images, layer="layers.0").shape == (10, 4 * 4 * 4)
+
+
+def test_a_layer_that_is_not_there_is_refused_with_those_that_are(net):
+    with pytest.raises(ValueError, match=r"no layer 'bodi'; it has head, unused, body"):
+        net.embed(X, layer="bodi")
+    with pytest.raises(ValueError, match="does not run the layer 'unused'"):
+        net.embed(X, layer="unused")
+    with pytest.raises(ValueError, match="runs no linear layer"):
+        embed(Convolutions(), np.zeros((10, 1, 6, 6), dtype=np.float32))
+
+
+def test_dropout_is_off_and_batch_normalisation_uses_what_it_has_learned(net):
+    np.testing.assert_array_equal(net.embed(X), net.embed(X))
+    alone = np.concatenate([net.embed(X[i : i + 1]) for i in range(9)])
+    np.testing.assert_allclose(alone, net.embed(X)[:9], atol=1e-6)
+
+
+def test_nothing_of_the_net_and_of_the_random_states_changes(net):
+    net.module_.body[3].train()
+    flags = [layer.training for layer in net.module_.modules()]
+    state = {name: value.clone() for name, value in net.module_.state_dict().items()}
+    before = torch.get_rng_state(), np.random.get_state()[1].copy()
+    hooks = [len(layer._forward_hooks) for layer in net.module_.modules()]
+    net.embed(X)
+    assert [layer.training for layer in net.module_.modules()] == flags
+    assert [len(layer._forward_hooks) for layer in net.module_.modules()] == hooks
+    assert all(torch.equal(value, state[name]) for name, value in net.module_.state_dict().items())
+    assert torch.equal(torch.get_rng_state(), before[0])
+    np.testing.assert_array_equal(np.random.get_state()[1], before[1])
+
+
+def test_float64_nets_give_float64_and_uint8_images_are_scaled_as_in_training():
+    wide = NetClassifier(Backbone, dtype="float64", max_epochs=1, random_state=0).fit(X, y)
+    assert wide.embed(X).dtype == np.float64
+    images = (np.abs(rng.normal(size=(30, 8, 8))) * 60).astype(np.uint8)
+    of_images = NetClassifier(max_epochs=1, random_state=0).fit(images, np.arange(30) % 3)
+    scaled = images.astype(np.float32) / 255
+    np.testing.assert_allclose(of_images.embed(images), of_images.embed(scaled), atol=1e-6)
+
+
+def test_plain_skorch_nets_and_bare_modules_have_embeddings_too(net):
+    plain = NeuralNetClassifier(
+        Backbone, max_epochs=1, train_split=None, verbose=0, iterator_train__shuffle=True
+    )
+    plain.fit(X, y)
+    plain.module_.train()
+    np.testing.assert_allclose(embed(plain, X), embed(plain.module_, X), atol=1e-6)
+    assert plain.module_.training
+
+
+def test_outputs_of_an_encoder_are_flattened_in_evaluation_mode():
+    encoder = nn.Sequential(nn.Linear(6, 4), nn.Dropout(0.9), nn.Unflatten(1, (2, 2)))
+    with torch.no_grad():
+        expected = encoder[0](torch.from_numpy(X)).numpy()
+    np.testing.assert_allclose(outputs(encoder, X), expected, atol=1e-6)
+    assert encoder.training
+
+
+def test_no_rows_have_no_embedding(net):
+    assert len(embed(net.module_, X[:0])) == 0
