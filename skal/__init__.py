@@ -14,6 +14,7 @@ _HOME = {
     "LabeledKFold": "skal.model_selection",
     "LearningCurveDisplay": "skal.plotting",
     "NetClassifier": "skal.nets",
+    "PseudoLabelClassifier": "skal.pseudo_label",
     "compare": "skal.evaluation",
     "learning_curve_auc": "skal.metrics",
 }
@@ -31,6 +32,7 @@ _MODULES = {
     "nets",
     "plotting",
     "pool",
+    "pseudo_label",
     "selection",
     "strategies",
     "testing",

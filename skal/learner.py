@@ -195,7 +195,8 @@ class ActiveLearner(CallbackSupportMixin, DelegatingClassifier):
             fit_params=self._routed(fit_params),
             random_state=seed,
         )
-        self._record(running, pool, classes)
+        for entry, model in self._record(running, pool, classes):
+            entry.update(model.diagnose(labels.hide(y, is_known)))  # nothing is learned any more
         self.strategy_ = loop.bind(strategy, self.estimator_, pool, draw_seed(seed), len(self.history_))
         self.labeled_iter_ = pool.labeled_iter
         self._pool_mark = pool.labeled, digest(pool.take(pool.labeled))
@@ -313,12 +314,13 @@ class ActiveLearner(CallbackSupportMixin, DelegatingClassifier):
         return clone(self.estimator).set_params(**told) if told else self.estimator
 
     def _record(self, running, pool, vocabulary):
-        """Run the loop, keeping what the fitted learner shows."""
+        """Run the loop, keeping what the fitted learner shows; -> models to compare with the truth."""
+        to_diagnose = []
         n_stages = None if self.n_rounds is None else self.n_rounds + 1
         task = start_task(self, n_stages if self.max_labels is None else None)
         self.history_, self.models_, self._next_strategies = [], [], []
         for current in islice(running, n_stages):
-            self.estimator_ = current.estimator
+            self.estimator_, model = current.estimator, capabilities.last_step(current.estimator)
             self.classes_ = np.union1d(vocabulary, getattr(current.estimator, "classes_", vocabulary))
             self.history_.append(
                 {
@@ -328,8 +330,11 @@ class ActiveLearner(CallbackSupportMixin, DelegatingClassifier):
                     "fit_seconds": current.fit_seconds,
                     "select_seconds": current.select_seconds,
                     **current.facts,
+                    **getattr(model, "al_facts_", {}),
                 }
             )
+            if getattr(model, "diagnostics", False):
+                to_diagnose.append((self.history_[-1], model))
             if self.keep_models:
                 self.models_.append(current.estimator)
                 self._next_strategies += [] if current.strategy is None else [current.strategy]
@@ -337,6 +342,7 @@ class ActiveLearner(CallbackSupportMixin, DelegatingClassifier):
         if not self.keep_models:
             del self.models_
         end_task(self, task)
+        return to_diagnose
 
     def _stage(self, number, model):
         stage = copy(self)

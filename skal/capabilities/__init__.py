@@ -21,6 +21,7 @@ from skal.capabilities._models import (
     final_parameter,
     fit_parameter,
     is_semi_supervised,
+    last_step,
 )
 
 __all__ = [
@@ -37,6 +38,7 @@ __all__ = [
     "has_embedding",
     "is_fitted",
     "is_semi_supervised",
+    "last_step",
     "predict_proba",
     "require",
     "sample_proba",
