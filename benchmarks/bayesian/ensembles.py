@@ -20,12 +20,8 @@ W. H. Beluch, T. Genewein, A. Nürnberger, J. M. Köhler: The Power of Ensembles
 Classification. CVPR 2018.
 """
 
-import csv
-import io
-import os
-from types import SimpleNamespace
+from functools import partial
 
-import joblib
 import numpy as np
 import protocol
 from matplotlib.figure import Figure
@@ -35,7 +31,6 @@ from threadpoolctl import threadpool_limits
 
 from skal import ActiveLearner, EnsembleClassifier
 from skal.acquisition import entropy
-from skal.evaluation import Comparison
 from skal.report import text_table
 from skal.strategies import Random, VariationRatio
 
@@ -99,17 +94,14 @@ def scores(proba, y):
     }
 
 
-def run_of(name, learner, seed, data, settings):
+def run_of(learner, seed, X, y, X_test, y_test):
     """One learner with one seed: a row for each of its rounds."""
-    X, y, X_test, y_test = data
     with threadpool_limits(1):
         fitted = clone(learner).set_params(random_state=seed).fit(X, y)
         probas = fitted.staged_predict_proba(X_test)
         return [
-            {"learner": name, "seed": seed}
-            | {key: stage[key] for key in ("round", "n_labeled", "fit_seconds", "select_seconds")}
+            {key: stage[key] for key in ("round", "n_labeled", "fit_seconds", "select_seconds")}
             | scores(proba, y_test)
-            | {"settings": settings}
             for stage, proba in zip(fitted.history_, probas, strict=True)
         ]
 
@@ -122,64 +114,16 @@ def main():
     contenders = learners(n_rounds=6)
     if args.trial:
         return protocol.write_budget(out / "budget.csv", contenders, data, args.seeds)
-    path = out / "curves.csv"
-    rows = read(path)
-    if args.report:
-        return write_report(out, rows, args.full)
-    settings = {name: joblib.hash((learner, data))[:8] for name, learner in contenders.items()}
-    if any(row["settings"] != settings.get(row["learner"]) for row in rows):
-        raise SystemExit(f"{path} holds runs of other learners or data: give another --out, or move it away.")
-    done = {(row["learner"], row["seed"]) for row in rows}
-    for seed in range(args.seeds):
-        todo = [name for name in contenders if (name, seed) not in done]
-        for new in joblib.Parallel(args.jobs, return_as="generator")(
-            joblib.delayed(run_of)(name, contenders[name], seed, data, settings[name]) for name in todo
-        ):
-            rows += new
-            write(path, rows)
-        write_report(out, rows, args.full)
-    return None
-
-
-def read(path):
-    """The rows that `write` wrote, with their numbers as numbers."""
-    if not path.exists():
-        return []
-    texts = ("learner", "settings")
-    counts = ("seed", "round", "n_labeled")
-    with path.open(newline="") as file:
-        return [
-            {
-                key: cell if key in texts else int(cell) if key in counts else float(cell)
-                for key, cell in row.items()
-            }
-            for row in csv.DictReader(file)
-        ]
-
-
-def write(path, rows):
-    """Write all rows: the old file stays until the new one is whole."""
-    text = io.StringIO()
-    writer = csv.DictWriter(text, rows[0], lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    unfinished = path.with_suffix(".unfinished")
-    unfinished.write_text(text.getvalue())
-    os.replace(unfinished, path)
-
-
-def comparison(rows, measure):
-    """The rows as `skal.Comparison` reads them, with one of the measures as the score."""
-    read_off = MEASURES[measure]
-    return Comparison(
-        [SimpleNamespace(**row | {"score": read_off(row), "settings": measure}) for row in rows],
-        learners=list(learners(n_rounds=6)),
-    )
+    report = partial(write_report, out, full=args.full)
+    return protocol.resume(contenders, data, out / "curves.csv", args, run_of, report)
 
 
 def write_report(out, rows, full):
     """Picture and table of the seeds that all learners have by now."""
-    comparisons = {measure: comparison(rows, measure) for measure in MEASURES}
+    comparisons = {
+        measure: protocol.comparison_of(rows, measure, learners(n_rounds=6), read_off)
+        for measure, read_off in MEASURES.items()
+    }
     about = "MNIST, ensembles and passes of dropout as in Beluch et al., 20 + 30 labels a round; " + (
         "reduced: a fixed pool of 5,000, 5,000 test images" if not full else "all 60,000 images"
     )
