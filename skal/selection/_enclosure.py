@@ -80,8 +80,8 @@ class Enclosure:
         ----------
         centers : Enclosure
         known : ndarray of shape (n,)
-            On the grid, or infinite. The grid is of numbers with four binary digits, an eighth to a sixteenth
-            apart, so that only few distances must be known exactly to be rounded.
+            On the grid, or infinite. Its numbers are an eighth to a sixteenth apart, so that few distances
+            must be known exactly to be rounded.
         """
         table = known.copy()
 
@@ -228,7 +228,9 @@ def _full_precision():
 
 
 def _rounded_up(distances):
-    """To the next number with four binary digits; (n,) non-negative -> (n,) float64."""
+    """To a number with four binary digits; (n,) non-negative -> (n,) float64."""
+    # Distances between integers are often such numbers, and would be rounded by the last bit of their error.
+    distances = 1.001 * distances.astype(np.float64)
     dropped = np.int64(2**49 - 1)
-    bits = distances.astype(np.float64).view(np.int64)
+    bits = distances.view(np.int64)
     return ((bits + dropped) & ~dropped).view(np.float64)

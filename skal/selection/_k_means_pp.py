@@ -117,8 +117,9 @@ class _Table:
 
     def is_dear(self, chosen, n, tries_a_row):
         """Whether the proposals yet to be refused will cost more distances than a renewal of the table."""
+        n_new = len(chosen) - self._n_known
         refused = (n - len(chosen)) * (tries_a_row - 1)
-        return refused * (len(chosen) + n) / 2 > len(self._bounds) * (len(chosen) - self._n_known + _PASS)
+        return n_new > 0 and refused * (len(chosen) + n) / 2 > len(self._bounds) * (n_new + _PASS)
 
 
 def _accepted(rows, proposed, limits, chosen):
