@@ -35,6 +35,14 @@ def allows_nan(model):
     return model is not None and get_tags(model).input_tags.allow_nan
 
 
+def fills_nan(model):
+    """Whether a step of a pipeline before the last one fills in NaN in X, so that the model meets none."""
+    if isinstance(model, Pipeline) and model.steps:
+        first = _first_to_meet_nan(model)
+        return fills_nan(first) if first is model.steps[-1][1] else allows_nan(first)
+    return isinstance(model, _TRANSPARENT) and fills_nan(model.estimator)
+
+
 def _first_to_meet_nan(pipeline):
     """The first step that scalers, which ignore NaN and let it pass, leave it to."""
     scalers = ("StandardScaler", "MinMaxScaler", "MaxAbsScaler", "RobustScaler", "passthrough")

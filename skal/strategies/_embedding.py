@@ -9,6 +9,7 @@ from skal import capabilities
 from skal._compat import InvalidParameterError
 from skal._rows import n_rows
 from skal._seeds import derive, seed_open_states
+from skal.capabilities._models import fills_nan
 from skal.strategies._base import QueryStrategy
 
 __all__ = ["EmbeddingStrategy", "settle_embedding"]
@@ -98,8 +99,8 @@ class EmbeddingStrategy(QueryStrategy):
 
     @property
     def _allows_nan(self):
-        if self.embedding is None:
-            return super()._allows_nan
+        if self.embedding is None:  # a forest may take NaN, but rows with it are no points
+            return fills_nan(self._model)
         sees_x = self._model is not None
         return capabilities.allows_nan(self.embedding) and (not sees_x or super()._allows_nan)
 

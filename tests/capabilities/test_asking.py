@@ -26,6 +26,7 @@ from sklearn.svm import SVC
 
 from skal import ActiveLearner, capabilities
 from skal.capabilities import allows_nan
+from skal.capabilities._models import fills_nan
 from skal.strategies import Margin, QueryStrategy
 from skal.testing import Stub
 
@@ -230,6 +231,22 @@ def test_a_capability_that_skal_does_not_know_is_refused_in_a_sentence():
 )
 def test_scalers_leave_nan_to_the_next_step(steps, expected):
     assert allows_nan(make_pipeline(*steps)) is expected
+
+
+@pytest.mark.parametrize(
+    ("model", "expected"),
+    [
+        (None, False),
+        (HistGradientBoostingClassifier(), False),
+        (make_pipeline(StandardScaler(), HistGradientBoostingClassifier()), False),
+        (make_pipeline(StandardScaler(), SimpleImputer(), LogisticRegression()), True),
+        (make_pipeline(make_pipeline(SimpleImputer(), LogisticRegression())), True),
+        (GridSearchCV(make_pipeline(SimpleImputer(), LogisticRegression()), {}), True),
+        (FrozenEstimator(HistGradientBoostingClassifier()), False),
+    ],
+)
+def test_a_model_that_takes_nan_does_not_fill_it_in(model, expected):
+    assert bool(fills_nan(model)) is expected
 
 
 class Told(LogisticRegression):
