@@ -8,9 +8,14 @@ Classes lie on the last axis: ``(..., n_classes) -> (...)``. Draws of a model li
 import numpy as np
 from scipy.special import entr
 
+from skal._changes import emoc, expected_gradient_length, gaussian_process_emoc
+
 __all__ = [
+    "emoc",
     "entropy",
     "epig",
+    "expected_gradient_length",
+    "gaussian_process_emoc",
     "least_confidence",
     "margin",
     "mean_std",
