@@ -3,7 +3,16 @@
 import numpy as np
 from scipy import sparse
 
-__all__ = ["SINGLE", "Points", "blocks", "double", "in_single", "row_bytes", "squared_lengths"]
+__all__ = [
+    "SINGLE",
+    "Points",
+    "blocks",
+    "double",
+    "in_single",
+    "row_bytes",
+    "squared_lengths",
+    "squares_of_pairs",
+]
 
 #: The rounding of single precision.
 SINGLE = 2.0**-24
@@ -65,11 +74,7 @@ class Points:
 
     def exact(self, rows, other, columns):
         """Squared distances of pairs of rows and columns, by the definition; (k,), (k,) -> (k,)."""
-        squares = np.empty(len(rows))
-        for block in blocks(len(rows), self._Z.shape[1]):
-            gap = double(self._Z, rows[block]) - double(other._Z, columns[block])
-            squares[block] = _sums_of_squares(gap)
-        return squares / self.unit**2
+        return squares_of_pairs(self._Z, rows, other._Z, columns) / self.unit**2
 
     def scaled(self, rows):
         """Rows in double precision, from the centre and in units."""
@@ -98,6 +103,14 @@ def blocks(n, width):
 def double(Z, rows):
     """Rows of Z in double precision."""
     return Z[rows].astype(np.float64)
+
+
+def squares_of_pairs(Z, rows, other, columns):
+    """Squared distances between rows of Z and rows of another matrix, pair by pair; (k,), (k,) -> (k,)."""
+    squares = np.empty(len(rows))
+    for block in blocks(len(rows), Z.shape[1]):
+        squares[block] = _sums_of_squares(double(Z, rows[block]) - double(other, columns[block]))
+    return squares
 
 
 def row_bytes(Z, row):
