@@ -128,7 +128,9 @@ def average_linkage(Z, n_clusters, max_rows, rng):
     if n < 2:
         return np.zeros(n, dtype=np.intp)
     part = np.arange(n) if n <= max_rows else rng.choice(n, max_rows, replace=False)
-    distances = squareform(euclidean_distances(Z[part])) if sparse.issparse(Z) else pdist(Z[part])
+    distances = (
+        squareform(euclidean_distances(Z[part]), checks=False) if sparse.issparse(Z) else pdist(Z[part])
+    )
     _, found = np.unique(fcluster(linkage(distances, "average"), n_clusters, "maxclust"), return_inverse=True)
     if n <= max_rows:
         return found

@@ -80,12 +80,14 @@ class ProbCover(EmbeddingStrategy):
 
     Examples
     --------
-    >>> from sklearn.datasets import load_digits
-    >>> from skal.strategies import ProbCover
-    >>> X, y = load_digits(return_X_y=True)
-    >>> strategy = ProbCover(n_classes=10, random_state=0).fit(X[:0])
-    >>> len(set(y[strategy.select(X, n=20)]))  # how many of the ten digits
-    10
+    >>> from sklearn.datasets import load_iris
+    >>> from sklearn.metrics import pairwise_distances
+    >>> from skal.strategies import ProbCover, Random
+    >>> X, y = load_iris(return_X_y=True)
+    >>> batches = [strategy.fit(X[:0]).select(X, n=10)
+    ...            for strategy in (ProbCover(radius=0.5, normalize=False), Random(random_state=0))]
+    >>> [int((pairwise_distances(X, X[rows]).min(axis=1) <= 0.5).sum()) for rows in batches]
+    [110, 79]
     """
 
     needs_labels = False
