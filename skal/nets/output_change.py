@@ -117,7 +117,9 @@ class _Answers(nn.Module):
         def along(step):
             return jvp(lambda weights: self.at(weights, batch, output), (self.weights,), (step,))[1]
 
-        return vmap(along, chunk_size=_DIRECTIONS)(steps)
+        n_steps = len(next(iter(steps.values())))
+        n_chunks = -(-n_steps // _DIRECTIONS)  # of nearly equal size: one step alone gains nothing
+        return vmap(along, chunk_size=-(-n_steps // n_chunks))(steps)
 
 
 def _batch_changes(answers, batch, references, output, labels):
