@@ -293,10 +293,10 @@ def _check_refuses_what_is_not_finite(strategy, model):
     if not strategy.requires or strategy._model is not None:
         return
     X, y = _data()
-    fitted = _bound(strategy, _stub(strategy, broken=True)).fit(X, y)
-    for ask in (fitted.score, fitted.select):
-        with _refused(ValueError, "Stub"):
-            ask(X)
+    for method in ("score", "select"):
+        with _refused(ValueError, "Stub"):  # where it is asked first, which may be in fit
+            fitted = _bound(strategy, _stub(strategy, broken=True)).fit(X, y)
+            getattr(fitted, method)(X)
 
 
 def _check_must_be_fitted(strategy, model):
