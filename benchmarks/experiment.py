@@ -21,7 +21,7 @@ from sklearn.model_selection import train_test_split
 from threadpoolctl import threadpool_limits
 
 from skal import LearningCurveDisplay, compare
-from skal._runs import write_atomically
+from skal._runs import read_stages, write_atomically, write_stages
 from skal._statistics import mean_interval
 from skal.evaluation import Comparison
 from skal.report import text_table
@@ -52,7 +52,7 @@ def arguments(description):
     return parser(description).parse_args()
 
 
-def run(learners, data, out, args, *, test_size=None, step=1, **what):
+def run(learners, data, out, args, *, test_size=None, step=1, keep_rows=True, **what):
     """Do what the command line asks for; after every few seeds, picture and table show what there is.
 
     Parameters
@@ -66,6 +66,8 @@ def run(learners, data, out, args, *, test_size=None, step=1, **what):
         How many rows of X each seed sets aside.
     step : int, default=1
         Seeds between two reports.
+    keep_rows : bool, default=True
+        Whether the CSV names the rows that were labelled; large batches make it large.
     **what
         For `write_report`.
     """
@@ -78,6 +80,8 @@ def run(learners, data, out, args, *, test_size=None, step=1, **what):
     for n_seeds in in_steps(args.seeds, step):  # what is in the CSV is not run again
         settings = {} if test_size is None else {"test_size": test_size}
         comparison = compare(learners, *data, n_seeds=n_seeds, n_jobs=args.jobs, path=path, **settings)
+        if not keep_rows:
+            write_stages(path, [stage._replace(rows=()) for stage in read_stages(path)])
         write_report(out, comparison, **what)
     return None
 
