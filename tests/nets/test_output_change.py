@@ -137,6 +137,20 @@ def test_a_sure_label_changes_nothing_and_divides_by_nothing():
     np.testing.assert_array_equal(output_change(module, X[:4], X, output="logit"), 0)
 
 
+def test_a_module_that_writes_over_its_input_gets_a_copy_each_time():
+    class Adding(nn.Module):
+        """Makes other rows of its input in each pass."""
+
+        def forward(self, X):
+            return X.add_(1)
+
+    layers = nn.Linear(6, 5).double(), nn.ReLU(), nn.Linear(5, 3).double()
+    rows = X.copy()
+    changes = output_change(nn.Sequential(Adding(), *layers), rows[:3], rows)
+    np.testing.assert_allclose(changes, output_change(nn.Sequential(*layers), X[:3] + 1, X + 1))
+    np.testing.assert_array_equal(rows, X)
+
+
 def test_nets_of_skorch_work_and_what_returns_probabilities_does(net):
     plain = NeuralNetClassifier(
         body(), criterion=nn.CrossEntropyLoss, max_epochs=0, train_split=None, verbose=0
