@@ -18,7 +18,7 @@ _PASSING = (
     pooling._LPPoolNd,
     pooling._MaxPoolNd,
 )
-_CHANNELS_LAST = (nn.Linear, nn.LayerNorm, nn.MultiheadAttention, nn.RNNBase)
+_CHANNELS_LAST = (nn.Embedding, nn.LayerNorm, nn.Linear, nn.MultiheadAttention, nn.RNNBase)
 
 
 class Call(NamedTuple):
@@ -61,9 +61,10 @@ def find_taps(module, forward, n_rows):
     everything from the last layer with weights on, which makes the answer; a layer that runs more than once
     counts where it runs last.
 
-    So a ResNet has taps on its groups of blocks, a VGG on its last convolution before each pooling and on its
-    hidden dense layers, an MLP on its hidden layers, each after the activation where that is a layer. A
-    module without hidden layers has one tap, ``""``: its answer.
+    So a ResNet has taps on its groups of blocks (and on its stem, where that has a resolution of its own), a
+    VGG on its last convolution before each pooling and on its hidden dense layers, an MLP on its hidden
+    layers, each after the activation where that is a layer. A module without hidden layers has one tap,
+    ``""``: its answer.
 
     Parameters
     ----------
