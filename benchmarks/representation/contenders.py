@@ -56,7 +56,7 @@ def strategies(batch_size, full=False):
     if not full:
         robust = CoreSet(method="robust", max_candidates=batch_size + 100)
         discriminator = MLPClassifier((64,), learning_rate_init=1e-3, max_iter=20)
-        dal = DiscriminativeAL(discriminator, n_batches=4)
+        dal = DiscriminativeAL(discriminator=discriminator, n_batches=4)
     return {
         "Random": Random(),
         "Margin": Margin(),
