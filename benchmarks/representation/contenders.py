@@ -1,5 +1,4 @@
-"""What the experiments of this folder share: features that have seen no label, a model, the strategies.
-"""
+"""What the experiments of this folder share: features that have seen no label, a model, the strategies."""
 
 import sys
 from pathlib import Path
@@ -46,8 +45,8 @@ def features(name, pool=None):
 
 
 def model():
-    """Logistic regression with its default penalty, which was fixed beforehand."""
-    return LogisticRegression(max_iter=500)
+    """Logistic regression; of three penalties the best on random labels of both data sets."""
+    return LogisticRegression(C=0.1, max_iter=500)
 
 
 def strategies(batch_size, full=False):

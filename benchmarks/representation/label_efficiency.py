@@ -41,6 +41,12 @@ def main():
     pool = None if args.full else {100: 5_000, 1000: 10_000}[args.batch]
     X, y, test_size = contenders.features(args.data, pool)
     name = f"representation_{args.data}_{args.batch}"
+    levels = {
+        ("mnist", 100): (0.93, 0.95),
+        ("mnist", 1000): (0.95, 0.97),
+        ("cifar10", 100): (0.4, 0.45),
+        ("cifar10", 1000): (0.5, 0.55),
+    }
     experiment.run(
         learners,
         (X, y),
@@ -55,7 +61,7 @@ def main():
             f"{args.batch:,} + {args.batch:,} labels a round",
             ", a small discriminator with 4 mini-queries, 100 candidates beside the greedy batch",
         ),
-        levels={"mnist": (0.94, 0.96), "cifar10": (0.5, 0.55)}[args.data],
+        levels=levels[args.data, args.batch],
         at={100: (100, 200, 300, 500, 700, 1000), 1000: (1000, 2000, 3000, 4000)}[args.batch],
         contrasts=[
             ("CoreSet, robust", "CoreSet"),
