@@ -27,9 +27,9 @@ class LCMD(EmbeddingStrategy):
     ----------
     estimator : classifier or None, default=None
         The model that is asked; None means the model of the `ActiveLearner` around it.
-    features : {"gradient", "embedding"}, default="gradient"
-        What rows are compared by. "gradient": gradients at the last layer with the predicted label, as in
-        `BADGE`, also of labelled rows. "embedding": the input of the last layer, without probabilities.
+    features : {"embedding", "gradient"}, default="embedding"
+        What rows are compared by. "embedding": the input of the last layer. "gradient": gradients at the last
+        layer with the predicted label, as in `BADGE`, also of labelled rows; needs predict_proba.
     embedding : transformer or None, default=None
         Makes the embedding in place of the model: a clone of it is fitted on the X of `fit`, labelled or
         not (in an `ActiveLearner` once, on the pool); ``FrozenEstimator(fitted)`` is used as it is.
@@ -50,6 +50,13 @@ class LCMD(EmbeddingStrategy):
     BADGE : Draws by the same gradients, and looks at no labelled rows.
     skal.selection.lcmd : The same for arrays.
 
+    Notes
+    -----
+    The authors, whose models are regressors, compare gradients of the output, which at the last layer are
+    the embedding: it is the default. Gradients of a classifier's loss know which rows are unsure, but those
+    of the labelled rows vanish once the model has fitted them: then these mark no place as covered, and the
+    rows with the longest gradients come first.
+
     References
     ----------
     D. Holzmüller, V. Zaverkin, J. Kästner and I. Steinwart, "A framework and benchmark for deep batch active
@@ -61,8 +68,8 @@ class LCMD(EmbeddingStrategy):
     >>> from sklearn.linear_model import LogisticRegression
     >>> from skal.strategies import LCMD
     >>> X, y = load_iris(return_X_y=True)
-    >>> strategy = LCMD(LogisticRegression(max_iter=1000), random_state=0).fit(X[::10], y[::10])
-    >>> rows = strategy.select(X, n=10)
+    >>> strategy = LCMD(LogisticRegression(max_iter=1000), features="gradient", random_state=0)
+    >>> rows = strategy.fit(X[::10], y[::10]).select(X, n=10)
     >>> bool(strategy.score(X)[rows[0]] == strategy.score(X).max())
     True
     """
@@ -71,10 +78,12 @@ class LCMD(EmbeddingStrategy):
 
     _parameter_constraints = {
         **EmbeddingStrategy._parameter_constraints,
-        "features": [StrOptions({"gradient", "embedding"})],
+        "features": [StrOptions({"embedding", "gradient"})],
     }
 
-    def __init__(self, estimator=None, *, features="gradient", embedding=None, layer=None, random_state=None):
+    def __init__(
+        self, estimator=None, *, features="embedding", embedding=None, layer=None, random_state=None
+    ):
         super().__init__(estimator, embedding=embedding, layer=layer, random_state=random_state)
         self.features = features
 

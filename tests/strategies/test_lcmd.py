@@ -34,7 +34,7 @@ def test_contract(model, features):
 
 
 def test_gradients_need_probabilities_and_embeddings_do_not():
-    assert LCMD().requires == ("predict_proba",)
+    assert LCMD(features="gradient").requires == ("predict_proba",)
     assert LCMD(features="embedding").requires == ()
     assert len(LCMD(features="embedding").fit(X[:9], y[:9]).select(X, 5)) == 5  # no model: rows as they are
     assert len(LCMD(Stub(capabilities=()), features="embedding").fit(X[:9], y[:9]).select(X, 5)) == 5
@@ -88,6 +88,6 @@ def test_sparse_rows_and_images():
 
 
 def test_probabilities_of_labelled_rows_are_checked_when_they_are_needed():
-    strategy = LCMD(Stub(broken=True), random_state=0).fit(X[:20], y[:20])
+    strategy = LCMD(Stub(broken=True), features="gradient", random_state=0).fit(X[:20], y[:20])
     with pytest.raises(ValueError, match=r"Stub.*not finite"):
         strategy.select(X[20:], 3)
