@@ -6,7 +6,7 @@ from sklearn.utils import check_random_state
 from skal.selection._enclosure import Enclosure
 from skal.selection._outer import as_rows
 
-__all__ = ["k_means_pp"]
+__all__ = ["k_means_pp", "largest_norm"]
 
 # Proposals at a time, at first and at most.
 _LEAST, _MOST = 64, 1024
@@ -49,7 +49,7 @@ def k_means_pp(Z, n, rng, *, first=None, device="auto"):
     Raises
     ------
     ValueError
-        If there are fewer than n rows.
+        If there are fewer than n rows, or squared distances are too large for double precision.
 
     References
     ----------
@@ -89,6 +89,28 @@ def k_means_pp(Z, n, rng, *, first=None, device="auto"):
     return np.array(chosen, dtype=np.intp)
 
 
+def largest_norm(Z, seed=0):
+    """Position of the row with the largest norm, with which BADGE begins; (n_rows, m) -> int.
+
+    Parameters
+    ----------
+    Z : ndarray or csr_matrix of shape (n_rows, m), or OuterProducts
+    seed : int, default=0
+        Orders the ties: norms whose squares differ by less than 1e-12 of the largest.
+
+    Returns
+    -------
+    int
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> largest_norm(np.array([[1.0, 1.0], [0.0, -3.0], [2.0, 2.0]]))
+    1
+    """
+    return Enclosure(as_rows(Z)).largest(seed)
+
+
 class _Table:
     """Upper bounds of the squared distance to the nearest chosen row, by which rows are proposed."""
 
@@ -103,6 +125,8 @@ class _Table:
         self._bounds = self._rows.nearest_on_grid(self._rows[chosen[self._n_known :]], self._bounds)
         self._sums = self._bounds.cumsum()
         self._n_known = len(chosen)
+        if not np.isfinite(self.mass):
+            raise ValueError("k_means_pp can't compare rows whose squared distances overflow; scale them.")
 
     @property
     def mass(self):

@@ -172,7 +172,7 @@ class _Factor:
 
     def squared_norms(self, dtype):
         norms = np.empty(len(self), dtype=dtype)
-        for block in blocks(len(self), self.width):
+        for block in blocks(len(self), 16 * self.width):  # small, so that what is cast stays in the cache
             norms[block] = squares(self._Z[block].astype(dtype, copy=False))
         return norms + dtype(self._bias)
 

@@ -164,6 +164,11 @@ def test_more_rows_than_there_are_is_refused():
         k_means_pp(np.ones((3, 2)), 4, 0)
 
 
+def test_distances_that_overflow_are_refused():
+    with pytest.raises(ValueError, match="overflow"), np.errstate(over="ignore", invalid="ignore"):
+        k_means_pp(1e200 * np.random.RandomState(0).normal(size=(9, 3)), 4, 0)
+
+
 def test_few_rows_are_compared_with_the_chosen_ones(monkeypatch):
     """The plain form compares each row with each chosen one: 20,000 times 300."""
     compared = []
