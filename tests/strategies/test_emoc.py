@@ -319,11 +319,8 @@ def test_what_makes_no_sense_is_refused_before_any_training(strategy, error, sai
     assert not hasattr(strategy, "estimator_")
 
 
+# The strategy as it is exported is under test with the others; these have models of their own.
 CONTRACTS = {
-    "forest": (EMOC(), FOREST, None),
-    "net": (EMOC(), NET, None),
-    "logit": (EMOC(output="logit", labels="max", normalize=True), None, None),
-    "max": (EMOC(labels="max"), None, None),
     "process": (EMOC(PROCESS), LogisticRegression(), None),
     "all weights": (
         EMOC(NET, layers="all", labels="max"),

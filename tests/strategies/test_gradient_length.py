@@ -1,7 +1,6 @@
 """Expected gradient length is that of the gradients, without taking any."""
 
 import numpy as np
-import pytest
 import torch
 from sklearn.datasets import load_iris
 from sklearn.ensemble import RandomForestClassifier
@@ -11,7 +10,6 @@ from sklearn.preprocessing import StandardScaler
 
 from skal import ActiveLearner, NetClassifier
 from skal.strategies.gradient_length import ExpectedGradientLength
-from skal.testing import query_strategy_checks
 
 X, Y = load_iris(return_X_y=True)
 FOREST = RandomForestClassifier(3, max_depth=3, random_state=0)
@@ -59,15 +57,3 @@ def test_it_runs_in_a_learner_with_a_default_net():
     images = np.random.RandomState(0).uniform(size=(60, 8, 8)).astype(np.float32)
     learner = ActiveLearner(NetClassifier(max_epochs=1), ExpectedGradientLength(), n_rounds=1, random_state=0)
     assert (learner.fit(images, np.arange(60) % 3).labeled_iter_ >= 0).sum() == 30
-
-
-@pytest.mark.parametrize(
-    "check",
-    [
-        pytest.param(check, id=f"{name}-{type(model).__name__}")
-        for model in (None, FOREST, NET)
-        for name, check in query_strategy_checks(ExpectedGradientLength(), model)
-    ],
-)
-def test_contract(check):
-    check()
