@@ -1,0 +1,298 @@
+"""Rows, centres, and the squared distances between them: bounded by products, exact for few pairs."""
+
+import numpy as np
+
+from skal.selection._farthest_cells import Cells
+
+__all__ = ["DensePoints", "Points", "above", "error_in_double", "slices"]
+
+# Rows at a time, where all are looked at: 2 MiB of 128 features.
+_BLOCK_ROWS = 4096
+
+# Pairs whose coordinates are compared at a time hold so many numbers: 4 MiB in double precision.
+_PAIR_VALUES = 2**19
+
+# Products are taken in double precision if single precision leaves more centres than that to a row.
+MANY = 8
+
+# Double precision need not tell which centre is nearest if they differ by less, relatively.
+_SAME = 1e-13
+
+# Smaller squared distances are left out of account by products, in single and in double precision.
+TINY, _TINIEST = 1e-33, 1e-290
+
+# Whole numbers up to here are exact in double precision.
+_WHOLE = 2.0**52
+
+# Centres are divided into cells from so many on.
+_FEW_CENTERS = 64
+
+
+class Points:
+    """The rows of Z, and centres: `centers`, then the rows of Z that are added.
+
+    With x and y relative to some origin the square of their distance is ``|x|^2 + |y|^2 - 2 x.y``, but for
+    ``error * (|x|^2 + |y|^2)`` at most: this covers the rounding of coordinates, of products in whatever
+    order they are added, and of norms. So a product of matrices bounds many distances at once. What a
+    decision needs is then taken from the differences of coordinates, in double precision.
+
+    Parameters
+    ----------
+    Z : ndarray or csr_matrix of shape (n, m)
+    centers : ndarray or csr_matrix of shape (c, m)
+    n_more : int
+        How many rows may be added to the centres.
+    each : callable
+        Calls a function on each of some items; see `shared_work`.
+
+    Attributes
+    ----------
+    n_centers : int
+    capacity : int
+        Of centres.
+    unit : float
+        Of distances. Squared distances are in squared units.
+    """
+
+    #: Rows whose distances to all centres are held at a time.
+    chunk_rows = 256
+
+    def __init__(self, Z, centers, n_more, each):
+        self._Z, self._given, self.each = Z, centers, each
+        self.m = Z.shape[1]
+        self.n_centers = 0
+        self.capacity = centers.shape[0] + n_more
+        self._picked = np.empty(self.capacity, dtype=np.intp)  # rows; nothing for the given centres
+        self._cells = None
+
+    def __len__(self):
+        return self._Z.shape[0]
+
+    def add(self, rows):
+        """Make centres of these rows."""
+        self._picked[self.n_centers : self.n_centers + len(rows)] = rows
+        self._append(self._Z[rows])
+
+    def tightened(self, rows, seen, bounds):
+        """Upper bounds once the centres close by are looked at; each row knows the first `seen` ones."""
+        return bounds if self._cells is None else self._cells.tightened(rows, seen, bounds)
+
+    def nearest(self, rows, seen, values, bounds):
+        """Squared distances of rows to the nearest centre; -> (k,).
+
+        Parameters
+        ----------
+        rows, seen, values, bounds : ndarray of shape (k,)
+            `values` are the squared distances to the first `seen` centres, `bounds` not below those to all.
+        """
+        values = values.copy()
+        order = np.argsort(seen, kind="stable")
+        chunks = []
+        if self._cells is not None:
+            n_new = np.searchsorted(seen[order], 1)
+            chunks = self._cells.chunks(rows, order[:n_new], bounds, self.chunk_rows)
+            order = order[n_new:]
+        for part in slices(len(order), self.chunk_rows):
+            chunks.append((order[part], slice(seen[order[part.start]], self.n_centers)))
+
+        def look(chunk):
+            places, centers = chunk
+            of, to = self._close_pairs(rows[places], centers, bounds[places])
+            of = places[of]
+            np.minimum.at(values, of, self._to_centers(rows[of], to))
+
+        self.each(look, chunks)
+        return values
+
+    def _close_pairs(self, rows, centers, bounds):
+        """Pairs of a row and one of the centres that may be its nearest; -> places of rows, centres."""
+        of, to = self._close_pairs_by(self._single, rows, centers, bounds)
+        if len(of) > MANY * len(rows):
+            of, to = self._close_pairs_by(self._double, rows, centers, bounds)
+        return of, to + centers.start if isinstance(centers, slice) else centers[to]
+
+    def _close_pairs_by(self, products_of, rows, centers, bounds):
+        products, squares, slack, error, tiny = products_of(rows, centers)
+        nearest = products.argmin(axis=1)
+        least = products[np.arange(len(rows)), nearest]
+        room = slack[nearest] + 2 * error * squares + 2 * tiny
+        if not np.isfinite(least + room).all():  # out of the range of single precision
+            return np.divmod(np.arange(products.size), products.shape[1])
+        limits = np.minimum(bounds - (1 - error) * squares + tiny, least + room)
+        is_open = least <= limits
+        is_settled = (
+            is_open & (products.dtype == np.float64) & (room <= _SAME * (least + (1 - error) * squares))
+        )
+        settled, places = np.flatnonzero(is_settled), np.flatnonzero(is_open & ~is_settled)
+        if len(places) < len(rows):
+            products, limits = products[places], limits[places]
+        of, to = np.divmod(np.flatnonzero(products <= above(limits, products.dtype)), products.shape[1])
+        return np.concatenate([places[of], settled]), np.concatenate([to, nearest[settled]])
+
+    def _to_centers(self, rows, centers):
+        squares = np.empty(len(rows))
+        is_given = centers < self._given.shape[0]
+        squares[is_given] = self._pairs(rows[is_given], self._given, centers[is_given])
+        squares[~is_given] = self.between(rows[~is_given], self._picked[centers[~is_given]])
+        return squares
+
+    def between(self, rows, others):
+        """Squared distances of pairs of rows; (k,), (k,) -> (k,)."""
+        return self._pairs(rows, self._Z, others)
+
+    def _pairs(self, rows, array, others):
+        squares = np.empty(len(rows))
+        for part in slices(len(rows), max(1, _PAIR_VALUES // max(1, self.m))):
+            squares[part] = self._squares(self._Z[rows[part]], array[others[part]])
+        return squares
+
+    def among(self, rows, exact=False):
+        """Squared distances of rows to each other, and their error: 0 if they are exact."""
+        table = np.empty((len(rows), len(rows)))
+        if exact:
+
+            def fill(part):
+                left, right = np.repeat(rows[part], len(rows)), np.tile(rows, part.stop - part.start)
+                table[part] = self.between(left, right).reshape(-1, len(rows))
+
+            self.each(fill, slices(len(rows), 16))
+            return table, 0.0
+        return table, self._fill(table, rows)
+
+
+class DensePoints(Points):
+    """Points with an array of coordinates.
+
+    The origin is a typical row, and the unit a power of two which brings rows into the range of single
+    precision.
+    """
+
+    def __init__(self, Z, centers, n_more, each):
+        super().__init__(Z, centers, n_more, each)
+        self.error = (3 * self.m + 32) * 2.0**-24
+        self._set_origin()
+        # The product of (x, 1) and a row of the table is the lower bound, but for |x|^2.
+        self.table = np.empty((self.capacity, self.m + 1), dtype=np.float32)
+        self.slack = np.empty(self.capacity)  # from the lower to the upper bound
+        for part in slices(len(centers), _BLOCK_ROWS):
+            self._append(centers[part])
+
+    def _set_origin(self):
+        sample = self._Z[:: max(1, len(self) // 128)].astype(np.float64)
+        self._origin = np.median(sample, axis=0)
+        if (sample == np.rint(sample)).all():
+            self._origin = np.rint(self._origin)
+        single = self._Z.dtype == np.float32
+        if single:
+            self._origin = self._origin.astype(np.float32)
+        sizes = np.abs(sample - self._origin).max(axis=1, initial=0)
+        exponent = np.frexp(np.median(sizes) or sizes.max())[1]
+        most = 126 if single else 1000
+        # A power of two, so that nothing is rounded; none where there is range enough.
+        self._scale = 1.0 if abs(exponent) < 20 else 2.0 ** np.clip(-exponent, -most, most)
+        self.unit = 1 / self._scale
+
+    def _append(self, coordinates):
+        new = slice(self.n_centers, self.n_centers + len(coordinates))
+        self.n_centers = new.stop
+        X, squares = self._narrowed(coordinates)
+        np.multiply(X, np.float32(-2), out=self.table[new])
+        self.table[new, -1] = (1 - self.error) * squares
+        self.slack[new] = 2 * self.error * squares
+        if self._cells is not None:
+            self._cells.append(X, squares)
+
+    def single(self, rows):
+        """Rows in single precision, from the origin, and a 1; their squared lengths; -> (k, m + 1), (k,)."""
+        return self._narrowed(self._Z[rows])
+
+    def _narrowed(self, coordinates):
+        X = np.empty((len(coordinates), self.m + 1), dtype=np.float32)
+        if coordinates.dtype == self._origin.dtype == np.float32:
+            np.subtract(coordinates, self._origin, out=X[:, :-1])
+            if self._scale != 1:
+                X[:, :-1] *= np.float32(self._scale)
+        else:
+            X[:, :-1] = self._widened(coordinates)
+        X[:, -1] = 1
+        squares = np.einsum("ij,ij->i", X[:, :-1], X[:, :-1]).astype(np.float64)
+        if not np.isfinite(squares).all() and not np.isfinite(coordinates).all():
+            raise ValueError("k_center can't place points with NaN or infinite coordinates.")
+        return X, squares
+
+    def _widened(self, coordinates):
+        return (coordinates.astype(np.float64) - self._origin) * self._scale
+
+    def start(self):
+        """Upper bounds of the squared distance of each row to the nearest centre; -> (n,)."""
+        bounds = np.empty(len(self))
+        self._cells = Cells(self) if self.n_centers >= _FEW_CENTERS else None
+
+        def look(rows):
+            X, squares = self.single(rows)
+            if self._cells is None:
+                bounds[rows] = self.upper(X, squares, slice(0, self.n_centers))
+            else:
+                bounds[rows] = self._cells.start(rows, X, squares)
+
+        self.each(look, slices(len(self), _BLOCK_ROWS))
+        return bounds
+
+    def upper(self, X, squares, centers):
+        """Upper bounds of the squared distances of points to the nearest of these centres."""
+        products = X @ self.table[centers].T
+        nearest = products.argmin(axis=1)
+        return self.upper_by(products[np.arange(len(X)), nearest], squares, self.slack[centers][nearest])
+
+    def upper_by(self, product, squares, slack):
+        """Upper bounds of squared distances, each by a product of a point and a row of the table."""
+        bounds = product + (1 + self.error) * squares + slack + TINY
+        return np.where(np.isfinite(bounds), bounds, np.inf)
+
+    def _single(self, rows, centers):
+        X, squares = self.single(rows)
+        return X @ self.table[centers].T, squares, self.slack[centers], self.error, TINY
+
+    def _double(self, rows, centers):
+        centers = np.arange(self.n_centers)[centers]
+        n_given = np.searchsorted(centers, len(self._given))
+        picked = self._picked[centers[n_given:]]
+        X = self._widened(self._Z[rows])
+        Y = np.concatenate([self._widened(self._given[centers[:n_given]]), self._widened(self._Z[picked])])
+        squares, theirs = (np.einsum("ij,ij->i", A, A) for A in (X, Y))
+        error = error_in_double(self.m, X, Y)
+        products = X @ (-2 * Y).T
+        products += (1 - error) * theirs
+        return products, squares, 2 * error * theirs, error, _TINIEST
+
+    def _squares(self, left, right):
+        gap = left.astype(np.float64)
+        gap -= right
+        if self._scale != 1:
+            gap *= self._scale
+        return np.einsum("ij,ij->i", gap, gap)
+
+    def _fill(self, table, rows):
+        X = self._widened(self._Z[rows])
+        squares = np.einsum("ij,ij->i", X, X)[:, np.newaxis]
+        ones = np.ones_like(squares)
+        left, right = np.hstack([-2 * X, squares, ones]), np.hstack([X, ones, squares])
+        self.each(lambda part: np.dot(left[part], right.T, out=table[part]), slices(len(rows), 128))
+        return 2 * error_in_double(self.m, X) * squares.max()
+
+
+def error_in_double(n_terms, *arrays):
+    """The error of squared distances from products, relative to the sum of both squared lengths."""
+    if all((A == np.rint(A)).all() and n_terms * 4 * np.abs(A).max(initial=0) ** 2 < _WHOLE for A in arrays):
+        return 0.0
+    return (3 * n_terms + 32) * 2.0**-53
+
+
+def above(limits, dtype):
+    """The limits as a column of numbers of this type, rounded up."""
+    return np.nextafter(limits.astype(dtype), dtype.type(np.inf))[:, np.newaxis]
+
+
+def slices(n, size):
+    """Parts of n items, each of at most so many."""
+    return [slice(start, min(start + size, n)) for start in range(0, n, size)]
