@@ -1,0 +1,296 @@
+"""Robust k-center: the smallest radius that covers all rows but for a share of outliers."""
+
+import math
+import warnings
+from functools import partial
+from time import monotonic
+from typing import NamedTuple
+
+import numpy as np
+
+from skal.selection._k_center import k_center
+from skal.selection._pairwise import distances, nearest, within
+from skal.selection._partial_cover import reduced, solve, swapped
+from skal.selection._top import priority
+
+__all__ = ["RobustKCenter", "robust_k_center"]
+
+# Distances whose relative difference is smaller are tied.
+_TIED = 1e-12
+
+# Shares of rows that are no larger are rounding of the solver.
+_ROUNDING = 1e-6
+
+# Swaps of rows for a cover at one radius: before there is a lower bound, and after.
+_FEW_SWAPS, _SWAPS = 100, 2000
+
+# Nothing is begun any more when this share of the time is left: a solver may overrun its limit.
+_RESERVE = 0.05
+
+
+class RobustKCenter(NamedTuple):
+    """The answer of `robust_k_center`.
+
+    Attributes
+    ----------
+    rows : ndarray of int of shape (n,)
+        Positions in Z of the chosen rows; the one that covers most rows within `radius` comes first, then the
+        one that adds most to these, and so on.
+    radius : float
+        All rows but for the outliers are so close to a given centre or a chosen row, and no closer.
+    lower_bound : float
+        Proven: no n candidates have a smaller radius.
+    gap : float
+        ``(radius - lower_bound) / radius``, 0 if the rows are proven to be the best.
+    """
+
+    rows: np.ndarray
+    radius: float
+    lower_bound: float
+    gap: float
+
+
+def robust_k_center(Z, centers, n, seed=0, *, outliers=1e-4, time_limit=30.0, candidates=None):
+    """The n rows with the smallest radius that covers all rows but for outliers; -> RobustKCenter.
+
+    Chooses rows as centres beside the given ones, so that all rows of Z but for ``floor(outliers * n_rows)``
+    lie within the smallest radius of a centre, and proves it by mixed-integer programming, in a search over
+    the distances. It starts from the rows of `k_center`, and never returns rows of a larger radius.
+
+    Parameters
+    ----------
+    Z : ndarray or csr_matrix of shape (n_rows, m)
+        Points.
+    centers : ndarray or csr_matrix of shape (n_centers, m), or None
+        Points around which rows are covered already, such as the labelled ones: coordinates, not positions.
+    n : int
+        How many rows to choose.
+    seed : int, default=0
+        Orders the ties.
+    outliers : float, default=1e-4
+        The share of the rows, in [0, 1), that may stay uncovered. It is rounded down to whole rows, after
+        rounding to 9 digits: 0.29 of 100 rows are 29, and 1e-4 of 9,999 rows are none.
+    time_limit : float, default=30.0
+        In seconds, for the whole call. One step, such as a call of the solver, may overrun it.
+    candidates : array-like of int of shape (n_candidates,), default=None
+        Positions in Z of the rows that may be chosen; by default all. All rows of Z are to be covered anyway.
+
+    Returns
+    -------
+    RobustKCenter
+        A named tuple ``(rows, radius, lower_bound, gap)``.
+
+    Raises
+    ------
+    ValueError
+        If there are fewer than n candidates.
+
+    Warns
+    -----
+    UserWarning
+        If the time was too short for a proof. The rows are then the best that were found, the gap is proven,
+        and the next call may find others. Otherwise the same seed gives the same rows.
+
+    See Also
+    --------
+    k_center : Farthest first: at once, for any number of rows, and without outliers at most twice as far.
+
+    Notes
+    -----
+    To cover within a radius is a set cover. It is solved on few rows, and rows that the solution leaves
+    uncovered are added, until there are none: memory is that of the distances from these to the candidates.
+    First, swaps of single rows lower the radius; then the relaxed problem, in which rows may be chosen in
+    part, raises the lower bound; then the radius just below is to be proven impossible. Half of the
+    farthest-first radius is no lower bound where there are outliers: half of the distance between
+    ``n + 1`` rows and as many more as there are outliers is.
+
+    References
+    ----------
+    O. Sener and S. Savarese, "Active learning for convolutional neural networks: a core-set approach",
+    ICLR 2018.
+    D. Chen and R. Chen, "New relaxation-based algorithms for the optimal solution of the continuous and
+    discrete p-center problems", Computers & Operations Research 36(5), 2009.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> Z = np.array([[0.0], [1.0], [2.0], [3.0], [4.0], [90.0]])
+    >>> answer = robust_k_center(Z, None, n=1, outliers=0.2)  # of 1 row
+    >>> answer.rows, answer.radius, answer.gap
+    (array([2]), 2.0, 0.0)
+    """
+    deadline = monotonic() + (1 - _RESERVE) * time_limit
+    candidates = np.arange(Z.shape[0]) if candidates is None else np.asarray(candidates, dtype=np.intp)
+    if n > len(candidates):
+        raise ValueError(f"robust_k_center was asked for n={n} of {len(candidates)} candidates; lower n.")
+    search = _Search(Z, centers, n, candidates, _count(outliers, Z.shape[0]), seed, deadline)
+    if 0 < n < len(candidates):
+        search.start(centers)
+        search.swap(_FEW_SWAPS)
+        search.relax()
+        search.swap(_SWAPS)
+        search.decide()
+    radius, lower_bound = search.radius, search.lower_bound()
+    gap = 0.0 if lower_bound == radius else (radius - lower_bound) / radius
+    if gap > 0:
+        warnings.warn(
+            f"robust_k_center found no proof within its time limit of {time_limit:g} s: its rows, of radius "
+            f"{radius:.6g}, are the best that it found; no others are below {lower_bound:.6g}, a gap of "
+            f"{gap:.2g}. Raise time_limit, lower n, or pass fewer candidates.",
+            UserWarning,
+            stacklevel=2,
+        )
+    return RobustKCenter(search.ordered(), radius, lower_bound, gap)
+
+
+def _count(outliers, n_rows):
+    """The share of outliers in rows, fewer than all."""
+    return min(math.floor(round(outliers * n_rows, 9)), n_rows - 1)
+
+
+class _Search:
+    """The best rows so far, and the working rows, by which radii are proven too small."""
+
+    def __init__(self, Z, centers, n, candidates, n_outliers, seed, deadline):
+        self._Z, self._n, self._n_outliers, self._seed, self._deadline = Z, n, n_outliers, seed, deadline
+        # The solver prefers early columns, so they are in no order.
+        self._candidates = candidates[np.argsort(priority(seed, candidates))]
+        self._given = np.full(Z.shape[0], np.inf) if centers is None else nearest(Z, centers)
+        self._rng = np.random.RandomState(seed % 2**32)
+        self._working = np.empty(0, dtype=np.intp)
+        # Distances of the working rows to the candidates and, in the last column, to the given centres.
+        self._table = np.empty((0, len(candidates) + 1))
+        self._too_small = -1.0
+        self.rows, self.radius = None, np.inf
+        self._keep(candidates[k_center(Z[candidates], centers, n, seed)])
+
+    def start(self, centers):
+        """Work on rows that are far apart."""
+        # Of n + 1 rows two have the same centre, or one has a given one; but n_outliers more may have none.
+        n_apart = self._n + self._n_outliers + 1
+        n_working = min(n_apart, self._Z.shape[0])
+        rows, apart = k_center(self._Z, centers, n_working, self._seed, return_distances=True)
+        self._work_on(rows)
+        if n_working == n_apart:
+            self._too_small = apart[-2] / 2 * (1 - 3 * _TIED)
+
+    def swap(self, n_swaps):
+        """Lower the radius as far as swaps of single rows do it."""
+        failed = self._too_small
+        while (radius := self._next(failed, self.radius)) is not None:
+            if not self._covers(radius, partial(self._try_swaps, n_swaps)):
+                failed = radius
+
+    def relax(self):
+        """Raise the lower bound as far as rows that are chosen in part do it."""
+        possible = self.radius
+        while (radius := self._next(self._too_small, possible)) is not None:
+            if self._covers(radius, self._solve_relaxed) is False:
+                self._too_small = radius
+            else:
+                possible = radius
+
+    def decide(self):
+        """Prove the largest radius below too small, or improve on it; halfway where neither succeeds."""
+        undecided = np.inf
+        while True:
+            is_hard = undecided < self.radius
+            radius = self._next(self._too_small, min(self.radius, undecided), last=not is_hard)
+            if radius is None:
+                return
+            covers = self._covers(radius, self._solve)
+            if covers is False:
+                self._too_small = radius
+            elif covers is None:
+                undecided = radius
+
+    def lower_bound(self):
+        """The smallest radius that is not proven too small."""
+        return float(self._between(self._too_small, self.radius).min(initial=self.radius))
+
+    def ordered(self):
+        """The best rows; the one that adds most to the rows covered comes first."""
+        rows = self.rows[np.argsort(priority(self._seed, self.rows))[::-1]]
+        is_open = self._given > self.radius * (1 + _TIED)
+        covered = within(self._Z[np.flatnonzero(is_open)], self._Z[rows], self.radius * (1 + _TIED))
+        order = []
+        while len(order) < len(rows):
+            gains = covered.sum(axis=0)
+            gains[order] = -1
+            order.append(gains.argmax())
+            covered = covered[~covered[:, order[-1]]]
+        return rows[np.array(order, dtype=np.intp)]
+
+    def _next(self, low, high, *, last=False):
+        """The median, or the last, of the radii between two; None if there is none, or no time."""
+        radii = self._between(low, high)
+        if len(radii) == 0 or self._seconds_left() <= 0:
+            return None
+        place = len(radii) - 1 if last else len(radii) // 2
+        return np.partition(radii, place)[place]
+
+    def _between(self, low, high):
+        return self._table[(self._table > low * (1 + 2 * _TIED)) & (self._table < high * (1 - 2 * _TIED))]
+
+    def _covers(self, radius, attempt):
+        """Whether there are rows of this radius, by `attempt` on the working rows; None if that is not known.
+
+        Rows that the answer leaves uncovered join the working rows, until there are no more than outliers.
+        """
+        limit = radius * (1 + _TIED)
+        while self._seconds_left() > 0:
+            is_open = self._table[:, -1] > limit
+            cover = reduced(self._table[is_open, :-1] <= limit, self._n_outliers)
+            uncovered, answer = attempt(cover, limit)
+            if uncovered is None:
+                return answer
+            if uncovered.sum() <= self._n_outliers + _ROUNDING:
+                return True
+            new = np.setdiff1d(np.flatnonzero(uncovered > _ROUNDING), self._working)
+            if len(new) == 0:
+                return None
+            n_new = min(len(new), max(self._n, 2 * self._n_outliers + 2))
+            self._work_on(new[k_center(self._Z[new], None, n_new, self._seed)])
+        return None
+
+    def _try_swaps(self, n_swaps, cover, limit):
+        columns = swapped(cover, self._n, n_swaps, self._rng)
+        if columns is None:
+            return None, None
+        return self._keep(self._candidates[cover.columns[columns]]) > limit, None
+
+    def _solve(self, cover, limit):
+        share, is_none = solve(cover, self._n, time_limit=self._seconds_left() / 2)
+        if share is None:
+            return None, False if is_none else None
+        return self._keep(self._candidates[cover.columns[share > 0.5]]) > limit, None
+
+    def _solve_relaxed(self, cover, limit):
+        share, is_none = solve(cover, self._n, relaxed=True, time_limit=self._seconds_left())
+        if share is None:
+            return None, False if is_none else None
+        used = np.flatnonzero(share > _ROUNDING / self._n)
+        is_near = within(self._Z, self._Z[self._candidates[cover.columns[used]]], limit)
+        covered = np.einsum("ij,j->i", is_near, share[used])
+        return np.where(self._given > limit, np.maximum(0, 1 - covered), 0), None
+
+    def _keep(self, rows):
+        """Keep these rows, filled up to n, if none are better; -> distances of all rows to centres."""
+        distance = np.minimum(self._given, nearest(self._Z, self._Z[rows]))
+        while len(rows) < self._n:
+            others = np.setdiff1d(self._candidates, rows)
+            rows = np.append(rows, others[distance[others].argmax()])
+            distance = np.minimum(distance, nearest(self._Z, self._Z[rows[-1:]]))
+        place = len(distance) - 1 - self._n_outliers
+        radius = float(np.partition(distance, place)[place])
+        if self.rows is None or radius < self.radius:
+            self.rows, self.radius = rows, radius
+        return distance
+
+    def _work_on(self, rows):
+        self._working = np.append(self._working, rows)
+        to_candidates = distances(self._Z[rows], self._Z[self._candidates])
+        self._table = np.vstack([self._table, np.column_stack([to_candidates, self._given[rows]])])
+
+    def _seconds_left(self):
+        return self._deadline - monotonic()
