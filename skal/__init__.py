@@ -13,6 +13,7 @@ _HOME = {
     "EnsembleClassifier": "skal.ensemble",
     "LabeledKFold": "skal.model_selection",
     "LearningCurveDisplay": "skal.plotting",
+    "LossPredictionClassifier": "skal.nets",
     "NetClassifier": "skal.nets",
     "PseudoLabelClassifier": "skal.pseudo_label",
     "compare": "skal.evaluation",

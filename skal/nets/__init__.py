@@ -1,6 +1,7 @@
 """Neural nets as scikit-learn classifiers."""
 
 from skal.nets.classifier import NetClassifier
+from skal.nets.loss_prediction import LossPredictionClassifier
 from skal.nets.modules import SmallCNN, SmallMLP
 
-__all__ = ["NetClassifier", "SmallCNN", "SmallMLP"]
+__all__ = ["LossPredictionClassifier", "NetClassifier", "SmallCNN", "SmallMLP"]

@@ -4,29 +4,47 @@ from skal.strategies._base import QueryStrategy, with_estimator
 from skal.strategies._draws import DrawsStrategy
 from skal.strategies._embedding import EmbeddingStrategy
 from skal.strategies._wrappers import StochasticBatch, StrategyWrapper, Subsample
+from skal.strategies.badge import BADGE
 from skal.strategies.batch_bald import BatchBALD
 from skal.strategies.bayesian import BALD, MeanStd, VariationRatio
+from skal.strategies.cluster_margin import ClusterMargin
 from skal.strategies.committee import QueryByCommittee
+from skal.strategies.core_set import CoreSet
+from skal.strategies.emoc import EMOC
 from skal.strategies.epig import EPIG
+from skal.strategies.gradient_length import ExpectedGradientLength
+from skal.strategies.lcmd import LCMD
+from skal.strategies.learning_loss import LearningLoss
+from skal.strategies.probcover import ProbCover
 from skal.strategies.random import Random
+from skal.strategies.typiclust import TypiClust
 from skal.strategies.uncertainty import Entropy, LeastConfidence, Margin
 
 __all__ = [
+    "BADGE",
     "BALD",
+    "EMOC",
     "EPIG",
+    "LCMD",
     "BatchBALD",
+    "ClusterMargin",
+    "CoreSet",
     "DrawsStrategy",
     "EmbeddingStrategy",
     "Entropy",
+    "ExpectedGradientLength",
+    "LearningLoss",
     "LeastConfidence",
     "Margin",
     "MeanStd",
+    "ProbCover",
     "QueryByCommittee",
     "QueryStrategy",
     "Random",
     "StochasticBatch",
     "StrategyWrapper",
     "Subsample",
+    "TypiClust",
     "VariationRatio",
     "with_estimator",
 ]

@@ -3,14 +3,21 @@
 import numpy as np
 import pytest
 from sklearn.ensemble import RandomForestClassifier
+from sklearn.linear_model import LogisticRegression
 from sklearn.naive_bayes import GaussianNB
 from sklearn.neighbors import KNeighborsClassifier
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 from sklearn.tree import DecisionTreeClassifier
 
 from skal import EnsembleClassifier, NetClassifier
 from skal.acquisition import margin
 from skal.strategies import (
     BALD,
+    EMOC,
+    LCMD,
+    CoreSet,
+    EmbeddingStrategy,
     Entropy,
     LeastConfidence,
     Margin,
@@ -31,19 +38,34 @@ VARIANTS = [
     QueryByCommittee([GaussianNB(), KNeighborsClassifier(3)]),
     StochasticBatch(BALD(), kind="softmax", beta=2),
     StochasticBatch(Margin(), kind="softrank"),
+    CoreSet(method="robust", outliers=0.02),
+    CoreSet(metric="cosine"),
+    LCMD(features="embedding"),
+    EMOC(output="logit", labels="max"),
 ]
 MODELS = {
     "stub": None,
     "forest": RandomForestClassifier(3, max_depth=3, random_state=0),
     "net": NetClassifier(module__hidden=8, max_epochs=1, batch_size=-1, dtype="float64", random_state=0),
     "ensemble": EnsembleClassifier(DecisionTreeClassifier(max_depth=2), 3, bootstrap=True, random_state=0),
+    "pipeline": make_pipeline(StandardScaler(), LogisticRegression()),
 }
+
+
+def models_for(strategy):
+    """The models to check a strategy with, beside the stub that can do no more than the strategy requires."""
+    if "sample_proba" in strategy.requires:
+        return {"forest", "net", "ensemble"}
+    if isinstance(strategy, EmbeddingStrategy):
+        return {"forest", "net", "pipeline"}
+    return set()  # what asks for no more than a prediction
+
+
 CASES = [
     pytest.param(check, id=f"{strategy!r}-{model}-{name}")
     for strategy in every_strategy() + VARIANTS
     for model in MODELS
-    # What asks for no more than a prediction, and variants, are under test with the stub.
-    if model == "stub" or ("sample_proba" in strategy.requires and strategy not in VARIANTS)
+    if model == "stub" or (model in models_for(strategy) and strategy not in VARIANTS)
     for name, check in query_strategy_checks(strategy, MODELS[model])
 ]
 
