@@ -5,9 +5,8 @@ import pytest
 from scipy import sparse
 from scipy.stats import chisquare
 
-from skal.selection import _coverage, priority
-from skal.selection._coverage import Cover, max_coverage
-from skal.selection._k_center import k_center
+from skal.selection import _coverage, k_center, max_coverage, priority
+from skal.selection._coverage import Cover
 
 
 def neighbours(Z, others, radius):

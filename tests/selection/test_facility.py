@@ -8,8 +8,7 @@ import torch
 from scipy import sparse
 from scipy.stats import chisquare
 
-from skal.selection import _facility, priority
-from skal.selection._facility import facility_location
+from skal.selection import _facility, facility_location, priority
 
 METRICS = ["cosine", "euclidean"]
 

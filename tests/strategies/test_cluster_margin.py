@@ -9,8 +9,8 @@ from sklearn.datasets import load_digits
 from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression
 
-from skal.strategies import Margin
-from skal.strategies.cluster_margin import ClusterMargin, _round_robin, average_linkage
+from skal.strategies import ClusterMargin, Margin
+from skal.strategies.cluster_margin import _round_robin, average_linkage
 
 X, y = load_digits(return_X_y=True)
 X = X / 16
@@ -79,6 +79,12 @@ def test_of_many_rows_a_part_is_clustered_and_the_others_join(form):
     blob = np.arange(300) % 5
     Z = 10 * np.eye(5)[blob] + np.random.RandomState(0).normal(size=(300, 5))
     assert same_partition(average_linkage(form(Z), 5, 60, np.random.RandomState(0)), blob)
+    noise = np.random.RandomState(1).normal(
+        size=(300, 2)
+    )  # the nearest mean is often that of another cluster
+    part = np.random.RandomState(0).choice(300, 60, replace=False)
+    clusters = average_linkage(form(noise), 9, 60, np.random.RandomState(0))
+    assert same_partition(clusters[part], average_linkage(form(noise[part]), 9, 60, None))
 
 
 @pytest.mark.parametrize("n", [1, 2, 30])

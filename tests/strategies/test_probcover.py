@@ -7,12 +7,13 @@ from sklearn.datasets import load_digits
 from sklearn.metrics import euclidean_distances
 from sklearn.naive_bayes import GaussianNB
 from sklearn.preprocessing import normalize
+from sklearn.semi_supervised import LabelPropagation
 
 from skal import ActiveLearner
-from skal.selection._coverage import max_coverage
-from skal.strategies import Random, probcover
+from skal.selection import max_coverage
+from skal.strategies import ProbCover, Random, probcover
 from skal.strategies._clusters import k_means
-from skal.strategies.probcover import ProbCover, pure_radius
+from skal.strategies.probcover import pure_radius
 
 X, y = load_digits(return_X_y=True)
 
@@ -56,6 +57,8 @@ def test_classes_are_counted_among_labelled_rows_or_given_or_guessed():
     assert n_pseudo_classes([4, 4]) == n_pseudo_classes([]) == fitted().n_pseudo_classes_ == 10
     assert n_pseudo_classes([0, -1, 2, -1]) == 2  # -1 marks a row without a label
     assert n_pseudo_classes(np.array(["a", None, "b", "c"], dtype=object)) == 3
+    semi_supervised = LabelPropagation(kernel="knn", n_neighbors=3)  # gets the rows without a label too
+    assert ProbCover(semi_supervised).fit(X[:4], [0, -1, 2, 1]).n_pseudo_classes_ == 3
 
 
 @pytest.mark.parametrize("n_labelled", [0, 30])

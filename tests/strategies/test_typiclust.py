@@ -6,10 +6,10 @@ from scipy import sparse
 from scipy.stats import chisquare
 from sklearn.datasets import load_digits
 from sklearn.decomposition import PCA
+from sklearn.naive_bayes import GaussianNB
 
 from skal import ActiveLearner
-from skal.strategies import Random
-from skal.strategies.typiclust import TypiClust
+from skal.strategies import Random, TypiClust
 
 X, y = load_digits(return_X_y=True)
 
@@ -145,8 +145,6 @@ def test_sparse_rows_are_the_same_rows():
 
 
 def test_a_learner_labels_with_it():
-    from sklearn.naive_bayes import GaussianNB
-
     learner = ActiveLearner(
         GaussianNB(), TypiClust(), n_initial=10, batch_size=10, n_rounds=2, random_state=0
     )
