@@ -6,7 +6,7 @@ from skal.selection._enclosure import TIED, Enclosure
 from skal.selection._outer import as_rows
 from skal.selection._top import priority
 
-__all__ = ["lcmd"]
+__all__ = ["clusters", "lcmd"]
 
 
 def lcmd(Z, centers, n, seed=0):
@@ -68,6 +68,32 @@ def lcmd(Z, centers, n, seed=0):
         closer, squares = rows.below(rows[chosen[-1:]], distances * (1 - TIED))
         distances[closer], labels[closer] = squares, label
     return np.array(chosen, dtype=np.intp)
+
+
+def clusters(Z, centers):
+    """Squared distance of each row to its nearest centre, and which that is; -> (n,) float64, (n,) int.
+
+    Parameters
+    ----------
+    Z : ndarray or csr_matrix of shape (n, m), or OuterProducts
+        Points.
+    centers : like Z, of shape (n_centers, m)
+        At least one.
+
+    Returns
+    -------
+    distances : ndarray of float64 of shape (n,)
+        From differences in double precision.
+    labels : ndarray of int of shape (n,)
+        Positions in `centers`; a row between tied centres belongs to the first.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> clusters(np.array([[1.0], [4.0]]), np.array([[0.0], [5.0]]))
+    (array([1., 1.]), array([0, 1]))
+    """
+    return Enclosure(as_rows(Z)).nearest(Enclosure(as_rows(centers)))
 
 
 def _farthest_of_the_heaviest(distances, labels, is_free, seed):

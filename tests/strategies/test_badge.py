@@ -29,14 +29,13 @@ def explicit(proba, Z):
 
 
 MODELS = {
-    "stub": None,
     "pipeline": make_pipeline(StandardScaler(), LogisticRegression()),
     "forest": RandomForestClassifier(3, max_depth=3, random_state=0),
     "net": NetClassifier(module__hidden=8, max_epochs=1, batch_size=-1, dtype="float64", random_state=0),
 }
 
 
-@pytest.mark.parametrize("model", ["stub", "forest", "net"])
+@pytest.mark.parametrize("model", ["forest", "net"])
 def test_contract(model):
     check_query_strategy(BADGE(), MODELS[model])
 
