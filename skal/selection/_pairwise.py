@@ -35,7 +35,7 @@ def distances(A, B):
     array([[5., 0.]])
     """
     found = np.empty((A.shape[0], B.shape[0]))
-    for block in _blocks(*found.shape, A.shape[1]):
+    for block in _blocks(*found.shape, A.shape[1]) if found.size > 0 else ():
         squares, norms = _expanded(A[block], B)
         i, j = np.nonzero(squares < _CANCELLED * norms)
         squares[i, j] = _squares(A[block], i, B, j)
