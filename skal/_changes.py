@@ -4,22 +4,16 @@
 row's cross-entropy, of size 1; the real size scales all scores alike.
 """
 
-from concurrent.futures import ThreadPoolExecutor
-
 import numpy as np
 from scipy.special import log_ndtr, softmax
 from sklearn.utils.extmath import row_norms, safe_sparse_dot
-from threadpoolctl import threadpool_info, threadpool_limits
 
 __all__ = ["emoc", "expected_gradient_length", "gaussian_process_emoc"]
 
-# Pairs of a row and a reference row at once: 4 MiB of float64 for the kernel, and, where some ten arrays of
-# them take turns, few enough for a processor's cache.
+# Pairs of a row and a reference row at once: 4 MiB of float64 for the kernel, and, where an array for each
+# class takes its turn, few enough for a processor's cache.
 _PAIRS = 2**19
-_CACHED_PAIRS = 2**13
-
-# More would wait for each other: between two passes over an array, Python runs one at a time.
-_MOST_THREADS = 8
+_CACHED_PAIRS = 2**15
 
 
 def emoc(proba, points, reference_proba, references, *, output="proba", labels="full"):
@@ -66,15 +60,12 @@ def emoc(proba, points, reference_proba, references, *, output="proba", labels="
     references = references.astype(np.float64)
     of_classes = np.ascontiguousarray(reference_proba.T)
     scores = np.empty(len(proba))
-
-    def score(rows):
+    for rows in _blocks(len(proba), _PAIRS // len(reference_proba)):
         kernel = np.abs(safe_sparse_dot(points[rows].astype(np.float64), references.T, dense_output=True) + 1)
         if output == "logit":
             scores[rows] = _logit_change(proba[rows], labels) * kernel.mean(axis=1)
         else:
             scores[rows] = _mean_proba_change(proba[rows], of_classes, kernel, labels)
-
-    _for_each(score, _blocks(len(proba), _PAIRS // len(reference_proba)))
     return np.maximum(scores, 0) + 0.0
 
 
@@ -214,16 +205,6 @@ def _change_of_likeliest(proba, of_classes, agreement):
         larger *= q
         change += larger
     return change
-
-
-def _for_each(function, blocks):
-    """Call a function for each block, on as many threads as BLAS has, which keeps to one meanwhile."""
-    if len(blocks) < 2:
-        return [function(block) for block in blocks]
-    n_threads = [library["num_threads"] for library in threadpool_info() if library["user_api"] == "blas"]
-    n_threads = min(max(n_threads, default=1), _MOST_THREADS)
-    with threadpool_limits(1, user_api="blas"), ThreadPoolExecutor(n_threads) as threads:
-        return list(threads.map(function, blocks))
 
 
 def _blocks(n, size):
