@@ -55,26 +55,26 @@ class Traversal:
         self._seen = np.zeros(len(points), dtype=np.int32)
         self._front, self._front_limit = np.empty(0, dtype=np.intp), np.inf
         self._least_front = self._front_size = min(max(2 * n, _GROUP), _FRONT)
-        self._group_size = self._most = _GROUP
+        self._group_size = self._most = min(max(4 * n, 64), _GROUP)
 
     def exclude(self, rows):
         """Leave these rows out: they are chosen already."""
         self._bounds[rows] = -np.inf
 
-    def take(self, n, with_squares=False):
-        """The next n rows, and their squared distances at their turn, or None; -> (n,) int, (n,) float64."""
-        rows, squares = [np.empty(0, dtype=np.intp)], [np.empty(0)]
-        while n > 0:
+    def take(self, n):
+        """The next n rows, and their squared distances at their turn; -> (n,) int, (n,) float64."""
+        rows, squares = [], []
+        while len(rows) < n:
             group = self._next_group()
             if group is None:
-                rows.append(top(np.where(self._bounds > -np.inf, 0.0, -np.inf), n, self._seed))
-                squares.append(np.zeros(n))
-                break
-            race = self._traverse(group, n)
-            rows.append(group.rows[race.chosen])
-            squares.append(race.exact_squares() if with_squares else ())
-            n -= len(race.chosen)
-        return np.concatenate(rows), np.concatenate(squares) if with_squares else None
+                left = np.where(self._bounds > -np.inf, 0.0, -np.inf)
+                rows.extend(top(left, n - len(rows), self._seed))
+                squares.extend([0.0] * (n - len(squares)))
+            else:
+                race = self._traverse(group, n - len(rows))
+                rows.extend(group.rows[race.chosen])
+                squares.extend(race.exact_squares())
+        return np.array(rows, dtype=np.intp), np.array(squares)
 
     def _next_group(self):
         """Rows that are up to date, the farthest of all among them; None if there is no distance but 0."""
@@ -108,7 +108,7 @@ class Traversal:
         return clear, others
 
     def _clear(self, rows, limit):
-        """Those of `rows` that are farther than the limit and all the others, by more than a tie; and the limit."""
+        """Those of `rows` that are farther than others, by more than a tie; and the limit of the others."""
         while True:
             is_clear = self._bounds[rows] * (1 - TIED) > limit
             if is_clear.all():

@@ -7,6 +7,12 @@ __all__ = ["Cells"]
 # Fewer centres that are new to a row are not worth a first look at those in its own cell.
 _FEW_NEW = 128
 
+# The table of all cells and centres has as many rows at most.
+_MOST_CELLS = 128
+
+# Centres at a time.
+_BLOCK = 4096
+
 # Room for the rounding of square roots and sums, and of products of tiny numbers.
 _UP, _DOWN, _TINY = 1 + 1e-6, 1 - 1e-6, 1e-33
 
@@ -25,10 +31,7 @@ class Cells:
 
     def __init__(self, points):
         self._points = points
-        X = points.table[: points.n_centers] * np.float32(-0.5)
-        X[:, -1] = 1
-        squares = np.einsum("ij,ij->i", X[:, :-1], X[:, :-1]).astype(np.float64)
-        self._set_pivots(X)
+        self._set_pivots()
         self._cell = np.empty(len(points), dtype=np.uint16)
         self._reach = np.empty(len(points), dtype=np.float32)  # at least the distance to the pivot
         self._looked = np.empty(len(points), dtype=np.int32)  # centres known of the own cell
@@ -36,11 +39,17 @@ class Cells:
         # At most the distance of each pivot to each centre.
         self._gap = np.empty((self._n_cells, points.capacity), dtype=np.float32)
         self._n_centers = 0
-        self.append(X, squares)
+        for start in range(0, points.n_centers, _BLOCK):
+            X = _from_table(points.table[start : min(start + _BLOCK, points.n_centers)])
+            self.append(X, np.einsum("ij,ij->i", X[:, :-1], X[:, :-1]).astype(np.float64))
+        own = [self._centers_of(k) for k in range(self._n_cells)]
+        self._own = [(points.table[centers], points.slack[centers].max(initial=0)) for centers in own]
 
-    def _set_pivots(self, X):
-        """A few rounds of k-means on the centres: the better the cells, the fewer distances."""
-        self._n_cells = int(np.sqrt(len(X)))
+    def _set_pivots(self):
+        """A few rounds of k-means on centres: the better the cells, the fewer distances."""
+        n = self._points.n_centers
+        self._n_cells = min(int(np.sqrt(n)), _MOST_CELLS)
+        X = _from_table(self._points.table[: n : max(1, n // _BLOCK)])
         pivots = X[:: len(X) // self._n_cells][: self._n_cells]
         for _ in range(3):
             cell = (X @ _as_table(pivots).T).argmin(axis=1)
@@ -72,12 +81,16 @@ class Cells:
         self._cell[rows] = cell
         self._looked[rows] = self._n_centers
         order = np.argsort(cell, kind="stable")
-        X, squares = X[order], squares[order]
-        bounds = np.full(len(X), np.inf)
+        X = X[order]
+        product, slack = np.full(len(X), np.inf), np.zeros(len(X))
         for k, part in self._groups(cell[order]):
-            centers = self._centers_of(k)
-            if len(centers):
-                bounds[order[part]] = self._points.upper(X[part], squares[part], centers)
+            table, most_slack = self._own[k]
+            if len(table):
+                products = X[part] @ table.T
+                product[part] = products[np.arange(len(products)), products.argmin(axis=1)]
+                slack[part] = most_slack
+        bounds = np.empty(len(X))
+        bounds[order] = self._points.upper_by(product, squares[order], slack)
         return bounds
 
     def tightened(self, rows, seen, bounds):
@@ -119,6 +132,13 @@ class Cells:
         """Each cell with its part of an array in the order of cells, if it is not empty."""
         ends = np.searchsorted(cell, np.arange(self._n_cells + 1)).tolist()
         return [(k, slice(*ends[k : k + 2])) for k in range(self._n_cells) if ends[k] < ends[k + 1]]
+
+
+def _from_table(table):
+    """Centres in single precision, and a 1, as `DensePoints.single` has them."""
+    X = np.float32(-0.5) * table
+    X[:, -1] = 1
+    return X
 
 
 def _as_table(pivots):

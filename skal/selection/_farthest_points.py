@@ -4,25 +4,22 @@ import numpy as np
 
 from skal.selection._farthest_cells import Cells
 
-__all__ = ["DensePoints", "Points", "above", "error_in_double", "slices"]
+__all__ = ["MANY", "TINY", "DensePoints", "Points", "above", "error_in_double", "slices"]
+
+#: Products are taken in double precision if single precision leaves more centres than that to a row.
+MANY = 8
+
+#: Smaller squared distances are lost in products in single precision. In double precision nothing is.
+TINY = 1e-33
+
+# Centres whose distances differ by less, relatively, need not be told apart in double precision.
+_SAME = 1e-13
 
 # Rows at a time, where all are looked at: 2 MiB of 128 features.
 _BLOCK_ROWS = 4096
 
 # Pairs whose coordinates are compared at a time hold so many numbers: 4 MiB in double precision.
 _PAIR_VALUES = 2**19
-
-# Products are taken in double precision if single precision leaves more centres than that to a row.
-MANY = 8
-
-# Double precision need not tell which centre is nearest if they differ by less, relatively.
-_SAME = 1e-13
-
-# Smaller squared distances are left out of account by products, in single and in double precision.
-TINY, _TINIEST = 1e-33, 1e-290
-
-# Whole numbers up to here are exact in double precision.
-_WHOLE = 2.0**52
 
 # Centres are divided into cells from so many on.
 _FEW_CENTERS = 64
@@ -33,13 +30,13 @@ class Points:
 
     With x and y relative to some origin the square of their distance is ``|x|^2 + |y|^2 - 2 x.y``, but for
     ``error * (|x|^2 + |y|^2)`` at most: this covers the rounding of coordinates, of products in whatever
-    order they are added, and of norms. So a product of matrices bounds many distances at once. What a
-    decision needs is then taken from the differences of coordinates, in double precision.
+    order they are added up, and of norms. So one product of matrices bounds many distances. The few
+    that may decide are then taken from the differences of coordinates, in double precision.
 
     Parameters
     ----------
-    Z : ndarray or csr_matrix of shape (n, m)
-    centers : ndarray or csr_matrix of shape (c, m)
+    Z : ndarray or csr_array of shape (n, m)
+    centers : ndarray or csr_array of shape (c, m)
     n_more : int
         How many rows may be added to the centres.
     each : callable
@@ -60,6 +57,7 @@ class Points:
     def __init__(self, Z, centers, n_more, each):
         self._Z, self._given, self.each = Z, centers, each
         self.m = Z.shape[1]
+        self.unit = 1.0
         self.n_centers = 0
         self.capacity = centers.shape[0] + n_more
         self._picked = np.empty(self.capacity, dtype=np.intp)  # rows; nothing for the given centres
@@ -98,33 +96,31 @@ class Points:
         def look(chunk):
             places, centers = chunk
             of, to = self._close_pairs(rows[places], centers, bounds[places])
-            of = places[of]
-            np.minimum.at(values, of, self._to_centers(rows[of], to))
+            to = to + centers.start if isinstance(centers, slice) else centers[to]
+            np.minimum.at(values, places[of], self._to_centers(rows[places[of]], to))
 
         self.each(look, chunks)
         return values
 
     def _close_pairs(self, rows, centers, bounds):
-        """Pairs of a row and one of the centres that may be its nearest; -> places of rows, centres."""
-        of, to = self._close_pairs_by(self._single, rows, centers, bounds)
+        """Pairs of a row and one of the centres that may be its nearest; -> places of both."""
+        of, to = self._close_pairs_by(self._single(rows, centers), bounds)
         if len(of) > MANY * len(rows):
-            of, to = self._close_pairs_by(self._double, rows, centers, bounds)
-        return of, to + centers.start if isinstance(centers, slice) else centers[to]
+            of, to = self._close_pairs_by(self._double(rows, centers), bounds)
+        return of, to
 
-    def _close_pairs_by(self, products_of, rows, centers, bounds):
-        products, squares, slack, error, tiny = products_of(rows, centers)
+    def _close_pairs_by(self, expansion, bounds):
+        products, squares, slack, error, tiny = expansion
         nearest = products.argmin(axis=1)
-        least = products[np.arange(len(rows)), nearest]
-        room = slack[nearest] + 2 * error * squares + 2 * tiny
-        if not np.isfinite(least + room).all():  # out of the range of single precision
+        least = products[np.arange(len(bounds)), nearest]
+        limits, room = limits_of_products(least, squares, slack[nearest], error, tiny, bounds)
+        if not np.isfinite(room + least).all():  # out of the range of single precision
             return np.divmod(np.arange(products.size), products.shape[1])
-        limits = np.minimum(bounds - (1 - error) * squares + tiny, least + room)
         is_open = least <= limits
-        is_settled = (
-            is_open & (products.dtype == np.float64) & (room <= _SAME * (least + (1 - error) * squares))
-        )
+        is_settled = is_open & (products.dtype == np.float64)
+        is_settled &= room <= _SAME * (least + (1 - error) * squares)
         settled, places = np.flatnonzero(is_settled), np.flatnonzero(is_open & ~is_settled)
-        if len(places) < len(rows):
+        if len(places) < len(bounds):
             products, limits = products[places], limits[places]
         of, to = np.divmod(np.flatnonzero(products <= above(limits, products.dtype)), products.shape[1])
         return np.concatenate([places[of], settled]), np.concatenate([to, nearest[settled]])
@@ -149,15 +145,15 @@ class Points:
     def among(self, rows, exact=False):
         """Squared distances of rows to each other, and their error: 0 if they are exact."""
         table = np.empty((len(rows), len(rows)))
-        if exact:
+        if not exact:
+            return table, self._fill(table, rows)
 
-            def fill(part):
-                left, right = np.repeat(rows[part], len(rows)), np.tile(rows, part.stop - part.start)
-                table[part] = self.between(left, right).reshape(-1, len(rows))
+        def fill(part):
+            left, right = np.repeat(rows[part], len(rows)), np.tile(rows, part.stop - part.start)
+            table[part] = self.between(left, right).reshape(-1, len(rows))
 
-            self.each(fill, slices(len(rows), 16))
-            return table, 0.0
-        return table, self._fill(table, rows)
+        self.each(fill, slices(len(rows), 16))
+        return table, 0.0
 
 
 class DensePoints(Points):
@@ -165,29 +161,35 @@ class DensePoints(Points):
 
     The origin is a typical row, and the unit a power of two which brings rows into the range of single
     precision.
+
+    Attributes
+    ----------
+    error : float
+    table : ndarray of float32 of shape (capacity, m + 1)
+        The product of its rows with (x, 1) is the lower bound of a squared distance, but for |x|^2.
+    slack : ndarray of float64 of shape (capacity,)
+        From the lower to the upper bound, but for the slack of |x|^2.
     """
 
     def __init__(self, Z, centers, n_more, each):
         super().__init__(Z, centers, n_more, each)
         self.error = (3 * self.m + 32) * 2.0**-24
         self._set_origin()
-        # The product of (x, 1) and a row of the table is the lower bound, but for |x|^2.
         self.table = np.empty((self.capacity, self.m + 1), dtype=np.float32)
-        self.slack = np.empty(self.capacity)  # from the lower to the upper bound
+        self.slack = np.empty(self.capacity)
         for part in slices(len(centers), _BLOCK_ROWS):
             self._append(centers[part])
 
     def _set_origin(self):
         sample = self._Z[:: max(1, len(self) // 128)].astype(np.float64)
         self._origin = np.median(sample, axis=0)
-        if (sample == np.rint(sample)).all():
+        if (sample == np.rint(sample)).all():  # whole numbers remain whole
             self._origin = np.rint(self._origin)
-        single = self._Z.dtype == np.float32
-        if single:
-            self._origin = self._origin.astype(np.float32)
+        most = 1000
+        if self._Z.dtype == np.float32:
+            self._origin, most = self._origin.astype(np.float32), 126
         sizes = np.abs(sample - self._origin).max(axis=1, initial=0)
         exponent = np.frexp(np.median(sizes) or sizes.max())[1]
-        most = 126 if single else 1000
         # A power of two, so that nothing is rounded; none where there is range enough.
         self._scale = 1.0 if abs(exponent) < 20 else 2.0 ** np.clip(-exponent, -most, most)
         self.unit = 1 / self._scale
@@ -244,9 +246,9 @@ class DensePoints(Points):
         nearest = products.argmin(axis=1)
         return self.upper_by(products[np.arange(len(X)), nearest], squares, self.slack[centers][nearest])
 
-    def upper_by(self, product, squares, slack):
-        """Upper bounds of squared distances, each by a product of a point and a row of the table."""
-        bounds = product + (1 + self.error) * squares + slack + TINY
+    def upper_by(self, products, squares, slack):
+        """Upper bounds of squared distances, each by the product of a point and a row of the table."""
+        bounds = products + (1 + self.error) * squares + slack + TINY
         return np.where(np.isfinite(bounds), bounds, np.inf)
 
     def _single(self, rows, centers):
@@ -256,14 +258,13 @@ class DensePoints(Points):
     def _double(self, rows, centers):
         centers = np.arange(self.n_centers)[centers]
         n_given = np.searchsorted(centers, len(self._given))
-        picked = self._picked[centers[n_given:]]
-        X = self._widened(self._Z[rows])
-        Y = np.concatenate([self._widened(self._given[centers[:n_given]]), self._widened(self._Z[picked])])
+        given, picked = self._given[centers[:n_given]], self._Z[self._picked[centers[n_given:]]]
+        X, Y = self._widened(self._Z[rows]), np.vstack([self._widened(given), self._widened(picked)])
         squares, theirs = (np.einsum("ij,ij->i", A, A) for A in (X, Y))
         error = error_in_double(self.m, X, Y)
         products = X @ (-2 * Y).T
         products += (1 - error) * theirs
-        return products, squares, 2 * error * theirs, error, _TINIEST
+        return products, squares, 2 * error * theirs, error, 0.0
 
     def _squares(self, left, right):
         gap = left.astype(np.float64)
@@ -281,16 +282,25 @@ class DensePoints(Points):
         return 2 * error_in_double(self.m, X) * squares.max()
 
 
-def error_in_double(n_terms, *arrays):
-    """The error of squared distances from products, relative to the sum of both squared lengths."""
-    if all((A == np.rint(A)).all() and n_terms * 4 * np.abs(A).max(initial=0) ** 2 < _WHOLE for A in arrays):
-        return 0.0
-    return (3 * n_terms + 32) * 2.0**-53
+def limits_of_products(least, squares, slack, error, tiny, bounds):
+    """Up to where products are of centres that may be the nearest, and how far that is from the least."""
+    room = slack + 2 * error * squares + 2 * tiny
+    return np.minimum(bounds - (1 - error) * squares + tiny, least + room), room
 
 
 def above(limits, dtype):
     """The limits as a column of numbers of this type, rounded up."""
     return np.nextafter(limits.astype(dtype), dtype.type(np.inf))[:, np.newaxis]
+
+
+def error_in_double(n_terms, *arrays):
+    """The error of squared distances from products, relative to the sum of both squared lengths.
+
+    Whole numbers have none.
+    """
+    if all((np.rint(A) == A).all() and n_terms * np.abs(A).max(initial=0) ** 2 < 2.0**50 for A in arrays):
+        return 0.0
+    return (3 * n_terms + 32) * 2.0**-53
 
 
 def slices(n, size):

@@ -4,10 +4,9 @@ import numpy as np
 from scipy import sparse
 
 from skal.selection._farthest import TIED, Traversal
+from skal.selection._farthest_other_points import SparsePoints, TorchPoints, gpu_for
 from skal.selection._farthest_points import DensePoints, slices
-from skal.selection._farthest_sparse import SparsePoints
 from skal.selection._farthest_threads import shared_work
-from skal.selection._farthest_torch import TorchPoints, gpu_for
 from skal.selection._top import priority
 
 __all__ = ["cover_radius", "k_center"]
@@ -82,12 +81,10 @@ def k_center(Z, centers, n, seed=0, *, device="auto", return_distances=False):
     if n > Z.shape[0]:
         raise ValueError(f"k_center was asked for n={n} of {Z.shape[0]} rows; lower n.")
     n_asked = min(n + bool(return_distances), Z.shape[0])
-    rows, squares, unit = _farthest_first(Z, centers, n_asked, seed, device, bool(return_distances))
+    rows, distances = _farthest_first(Z, centers, n_asked, seed, device)
     if not return_distances:
         return rows
-    distances = np.zeros(n + 1)
-    distances[:n_asked] = np.sqrt(squares) * unit
-    return rows[:n], distances
+    return rows[:n], np.append(distances, np.zeros(n + 1 - n_asked))  # all rows chosen: nothing is left
 
 
 def cover_radius(Z, centers):
@@ -117,26 +114,21 @@ def cover_radius(Z, centers):
     return float(k_center(Z, centers, 0, return_distances=True)[1][0])
 
 
-def _farthest_first(Z, centers, n, seed, device, with_squares):
-    """Rows, their squared distances when chosen (or None), and the unit of distances."""
-    first, squares = np.empty(0, dtype=np.intp), np.empty(0)
+def _farthest_first(Z, centers, n, seed, device):
+    first, unknown = np.empty(0, dtype=np.intp), np.empty(0)
     if n == 0:
-        return first, squares, 1.0
+        return first, unknown
     n_products = Z.shape[0] * Z.shape[1] * (centers.shape[0] + n)
     with shared_work(n_products) as each, np.errstate(over="ignore", under="ignore", invalid="ignore"):
         if centers.shape[0] == 0:
             centers = Z[:0]
-            first, squares = np.array([_closest_to_mean(Z, seed)]), np.array([np.inf])
+            first, unknown = np.array([_closest_to_mean(Z, seed)]), np.array([np.inf])
         points = _placed(Z, centers, n, each, device)
         points.add(first)
         traversal = Traversal(points, seed, n)
         traversal.exclude(first)
-        rows, more = traversal.take(n - len(first), with_squares)
-    return (
-        np.concatenate([first, rows]),
-        np.concatenate([squares, more]) if with_squares else None,
-        points.unit,
-    )
+        rows, squares = traversal.take(n - len(first))
+    return np.append(first, rows), np.append(unknown, np.sqrt(squares) * points.unit)
 
 
 def _placed(Z, centers, n, each, device):
@@ -155,10 +147,12 @@ def _points(array):
 
 def _closest_to_mean(Z, seed):
     """The row closest to the mean of all rows; ties by priority."""
-    mean = np.asarray(Z.sum(axis=0, dtype=np.float64)).ravel() / Z.shape[0]
+    is_sparse = sparse.issparse(Z)
+    total = np.bincount(Z.indices, Z.data, Z.shape[1]) if is_sparse else Z.sum(axis=0, dtype=np.float64)
+    mean = total / Z.shape[0]
     squares = np.empty(Z.shape[0])
     for part in slices(len(squares), max(1, _BLOCK_VALUES // max(1, len(mean)))):
-        block = Z[part].toarray() if sparse.issparse(Z) else Z[part]
+        block = Z[part].toarray() if is_sparse else Z[part]
         gap = block - mean
         squares[part] = np.einsum("ij,ij->i", gap, gap)
     tied = np.flatnonzero(squares <= squares.min() * (1 + TIED))
