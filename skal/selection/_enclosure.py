@@ -104,9 +104,36 @@ class Enclosure:
         self._settle(centers, settle)
         return covered
 
-    def below(self, center, limits):
-        """Rows that are closer to a single centre than their limit, and how close; -> (p,) int, (p,)."""
-        return self._settle(center, lambda rows, low, high: low < limits[rows])
+    def closer(self, centers, limits):
+        """For each centre the rows that are closer to it than their limit, and how close.
+
+        Returns
+        -------
+        list of pairs of ndarrays, (p,) int and (p,) float64
+            Positions, and squared distances.
+        """
+        rows, labels = self._maybe_closer(centers, limits)
+        exact = self.rows.paired(rows, centers.rows, labels)
+        is_closer = exact < limits[rows]
+        rows, labels, exact = rows[is_closer], labels[is_closer], exact[is_closer]
+        ends = np.bincount(labels, minlength=len(centers)).cumsum()[:-1]
+        return list(zip(np.split(rows, ends), np.split(exact, ends), strict=True))
+
+    def _maybe_closer(self, centers, limits):
+        """Pairs of a row and a centre that is maybe closer than the limit, centre by centre."""
+        for dtype in self._precisions(centers):
+            pairs = []
+            for block in self._blocks(centers):
+                products, own, theirs, error, lost = self[block]._expanded(centers, dtype)
+                products -= ((1 - error) * theirs)[:, np.newaxis]
+                least = ((1 - error) * own - lost - limits[block]).astype(dtype)
+                labels, rows = np.nonzero(products >= least)
+                pairs.append((rows + block.start, labels))
+            rows, labels = (np.concatenate(part) for part in zip(*pairs, strict=True))
+            if len(rows) <= len(self) * len(centers) // _UNDECIDED:
+                break
+        order = np.argsort(labels, kind="stable")
+        return rows[order], labels[order]
 
     def within(self, centers, limits):
         """Whether each centre is as near to each row as the row's limit; -> (n_centers, n) bool."""
@@ -149,7 +176,7 @@ class Enclosure:
         """Ask with ever closer bounds, exact at last, until no row is open.
 
         `settle` gets rows and bounds of their squared distances to the nearest centre, and says which are
-        open. Returns those still open once the distances are exact, and these; (p,) int, (p,) float64.
+        open.
         """
         rows = np.arange(len(self))
         for dtype in self._precisions(centers):
@@ -158,8 +185,7 @@ class Enclosure:
             if len(rows) <= len(self) // _UNDECIDED:
                 break
         exact = self[rows].nearest(centers)[0]
-        is_open = settle(rows, exact, exact)
-        return rows[is_open], exact[is_open]
+        settle(rows, exact, exact)
 
     def _bounds(self, centers, dtype):
         """Between which numbers the squared distance to the nearest centre lies; -> (n,), (n,)."""

@@ -8,6 +8,9 @@ from skal.selection._top import priority
 
 __all__ = ["clusters", "lcmd"]
 
+# Rows that are likely to be chosen are compared with all others together: at most so many.
+_MOST_AHEAD = 64
+
 
 def lcmd(Z, centers, n, seed=0):
     """Positions of the n rows that largest cluster, maximum distance chooses; -> (n,) int, best first.
@@ -62,11 +65,23 @@ def lcmd(Z, centers, n, seed=0):
     distances, labels = rows.nearest(centers)
     is_free = np.ones(len(rows), dtype=bool)
     is_free[chosen] = False
+    # Which rows a row would draw to itself, for several that are likely to be chosen: one pass over the data
+    # serves them all, and remains true, as distances to the nearest centre only become smaller.
+    ahead, n_met = {}, 0
     for label in range(len(centers), len(centers) + n - len(chosen)):
-        chosen.append(_farthest_of_the_heaviest(distances, labels, is_free, seed))
-        is_free[chosen[-1]] = False
-        closer, squares = rows.below(rows[chosen[-1:]], distances * (1 - TIED))
-        distances[closer], labels[closer] = squares, label
+        sums = np.bincount(labels, weights=distances)
+        row = _farthest(distances, is_free & (sums >= sums.max() * (1 - TIED))[labels], seed)
+        if row not in ahead:
+            likely = _likely(distances, labels, is_free, sums, min(2 * n_met, _MOST_AHEAD))
+            likely = np.append(likely[likely != row], row)
+            ahead = dict(zip(likely.tolist(), rows.closer(rows[likely], distances * (1 - TIED)), strict=True))
+            n_met = 0
+        n_met += 1
+        closer, squares = ahead.pop(row)
+        still = squares < distances[closer] * (1 - TIED)
+        distances[closer[still]], labels[closer[still]] = squares[still], label
+        chosen.append(row)
+        is_free[row] = False
     return np.array(chosen, dtype=np.intp)
 
 
@@ -96,8 +111,27 @@ def clusters(Z, centers):
     return Enclosure(as_rows(Z)).nearest(Enclosure(as_rows(centers)))
 
 
-def _farthest_of_the_heaviest(distances, labels, is_free, seed):
-    sums = np.bincount(labels, weights=distances)
-    rows = np.flatnonzero((sums >= sums.max() * (1 - TIED))[labels] & is_free)
+def _farthest(distances, may_be, seed):
+    rows = np.flatnonzero(may_be)
     tied = rows[distances[rows] >= distances[rows].max() * (1 - TIED)]
     return int(tied[priority(seed, tied).argmax()])
+
+
+def _likely(distances, labels, is_free, sums, n):
+    """The next n rows if a row that is chosen draws no other into its cluster; -> at most (n,) int."""
+    sums = sums.copy()
+    heavy = np.zeros(len(sums), dtype=bool)
+    heavy[np.argsort(sums)[len(sums) - n :]] = True
+    rows = np.flatnonzero(is_free & heavy[labels])
+    rows = rows[np.lexsort((distances[rows], labels[rows]))]  # the farthest row of each cluster last
+    starts, ends = (np.searchsorted(labels[rows], np.arange(len(sums)), side) for side in ("left", "right"))
+    likely = []
+    while len(likely) < min(n, len(rows)):
+        label = sums.argmax()
+        if starts[label] == ends[label]:
+            sums[label] = -np.inf
+            continue
+        ends[label] -= 1
+        likely.append(rows[ends[label]])
+        sums[label] -= distances[likely[-1]]
+    return np.array(likely, dtype=np.intp)

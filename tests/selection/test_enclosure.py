@@ -65,9 +65,9 @@ def test_answers_are_those_of_exact_distances(kind):
     np.testing.assert_array_equal(within, limits >= distances[:, ::7].T)
 
     limits = distances[:, 5] * rng.choice([0.0, 1 - 1e-6, 1 + 1e-6], size=len(nearest))
-    closer, how_close = enclosure.below(enclosure[5:6], limits)
-    np.testing.assert_array_equal(closer, np.flatnonzero(distances[:, 5] < limits))
-    np.testing.assert_allclose(how_close, distances[closer, 5], rtol=1e-9)
+    for label, (closer, how_close) in enumerate(enclosure.closer(enclosure[3:7], limits), start=3):
+        np.testing.assert_array_equal(closer, np.flatnonzero(distances[:, label] < limits))
+        np.testing.assert_allclose(how_close, distances[closer, label], rtol=1e-9)
 
 
 @pytest.mark.parametrize("kind", KINDS)

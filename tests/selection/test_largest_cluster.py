@@ -5,7 +5,8 @@ import pytest
 from scipy import sparse
 from scipy.stats import chisquare
 
-from skal.selection import priority
+from skal.selection import _lcmd, priority
+from skal.selection._enclosure import Enclosure
 from skal.selection._lcmd import lcmd
 from skal.selection._outer import OuterProducts
 
@@ -63,6 +64,18 @@ def test_offsets_and_near_copies_change_nothing():
     Z[45:] = Z[:45] * np.float32(1 + 1e-6)
     Z += np.float32(1000)
     assert lcmd(Z, Z[:3], 40).tolist() == brute_force(Z, Z[:3], 40)
+
+
+def test_looking_ahead_saves_passes_and_changes_no_row(monkeypatch):
+    rng = np.random.RandomState(0)
+    Z = rng.normal(size=(3000, 8))
+    passes = []
+    closer = Enclosure.closer
+    monkeypatch.setattr(Enclosure, "closer", lambda *arguments: passes.append(1) or closer(*arguments))
+    ahead = lcmd(Z[500:], Z[:500], 150)
+    assert len(passes) < 75
+    monkeypatch.setattr(_lcmd, "_MOST_AHEAD", 0)
+    np.testing.assert_array_equal(lcmd(Z[500:], Z[:500], 150), ahead)
 
 
 def test_it_prefers_the_crowd_to_the_isolated_point():
