@@ -1,6 +1,7 @@
 """Taps: what hidden layers of a module return in its own forward pass, averaged over positions."""
 
 from contextlib import ExitStack, contextmanager
+from math import prod
 from typing import NamedTuple
 
 import torch
@@ -192,7 +193,12 @@ def _averaged(layer, values):
     """The mean over positions; (b, channels, ...) or (b, ..., channels) -> (b, channels)."""
     if values.ndim < 3:
         return values.clone()
-    return values.flatten(1, -2).mean(1) if _is_channels_last(layer) else values.flatten(2).mean(2)
+    positions = range(1, values.ndim - 1) if _is_channels_last(layer) else range(2, values.ndim)
+    number_type = torch.promote_types(
+        values.dtype, torch.float32
+    )  # a sum of halves may be too large for them
+    # Unlike that of a mean, the gradient of a sum is not written out for each position before it is added.
+    return values.sum(dim=list(positions), dtype=number_type) / prod(values.shape[i] for i in positions)
 
 
 def _positions(layer, values):
