@@ -18,9 +18,10 @@ bmdal_reg.
 
 Each contestant runs in a process of its own, in turn, after a small call to warm up; skal's BADGE, which is
 short, is the median of nine seeds. Cpu is the time of all processors together, which a busy machine changes
-less than that of the clock. Memory is the peak above what stood before. Distinct says how many of the rows
-differ. Uncovered is the sum over all rows of the squared distance to the nearest chosen one (or labelled one,
-for LCMD), relative to the sum of squared norms: smaller is better; correct samplers differ by chance alone.
+less than that of the clock. Memory is the peak above the one before the selection. Distinct says how many of
+the rows differ. Uncovered is the sum over all rows of the squared distance to the nearest chosen one (or
+labelled one, for LCMD), relative to the sum of squared norms: smaller is better; correct samplers differ by
+chance alone.
 
 Needs an environment with the others in it: pip install torch==2.13.0 scikit-activeml==1.0.1 bmdal_reg==3.0.2
 dill; pip install -e . of this project. What can't be imported is left out. Threads are the libraries' own
@@ -156,15 +157,14 @@ def run_one(name, path, seed):
     except ImportError as error:
         print(json.dumps({"missing": str(error)}))
         return
-    before = _resident_mb()
+    before = _peak_mb()
     seconds, cpu = [], []
     for i in range(n_runs):
         started, cpu_started = perf_counter(), process_time()
         batch = select(proba, Z, BATCH, seed + i)
         seconds.append(perf_counter() - started)
         cpu.append(process_time() - cpu_started)
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    result = {"seconds": np.median(seconds), "cpu": np.median(cpu), "mb": peak - before}
+    result = {"seconds": np.median(seconds), "cpu": np.median(cpu), "mb": _peak_mb() - before}
     result["distinct"] = len(set(batch.tolist()))
     labeled = np.arange(N_LABELED if name.endswith("lcmd") else 0)
     result["uncovered"] = _uncovered(proba, Z, np.concatenate([labeled, batch]))
@@ -182,9 +182,8 @@ def _uncovered(proba, Z, batch):
     return total / norms.sum()
 
 
-def _resident_mb():
-    pages = int(Path("/proc/self/statm").read_text().split()[1])
-    return pages * resource.getpagesize() / 2**20
+def _peak_mb():
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
 def measure(rounds, path, out):
