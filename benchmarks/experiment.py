@@ -249,7 +249,8 @@ def write_report(
     save(figure, out / "curves.png")
     summary = text_table(claimed(comparison.summary(baseline, levels=levels), min_seeds))
     parts = [f"# {about}", f"```\n{summary}\n```", gains(comparison, contrasts, min_seeds)]
-    parts += [at_labels(comparison, at), needed(comparison, levels), authors.strip()]
+    one_by_one = comparison.n_seeds <= 20  # of more, the median in the summary is enough
+    parts += [at_labels(comparison, at), needed(comparison, levels) if one_by_one else "", authors.strip()]
     (out / "table.md").write_text("\n\n".join(part for part in parts if part) + "\n")
     print(summary, flush=True)
 
