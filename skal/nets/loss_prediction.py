@@ -8,78 +8,17 @@ from numbers import Real
 import numpy as np
 import torch
 from skorch.dataset import unpack_data
-from torch import nn
 
 from skal._compat import Interval
 from skal.nets.batches import unweighted
 from skal.nets.classifier import NetClassifier
 from skal.nets.intake import check_rows, is_foreign
+from skal.nets.loss_module import LossModule, pair_loss
 from skal.nets.seeding import isolated
 from skal.nets.taps import check_taps, find_taps, read, tapped
 from skal.nets.targets import per_row
 
 _ROWS = 3  # by which the module is looked at before it is trained
-
-
-class LossModule(nn.Module):
-    """Predicts the loss of rows from what hidden layers make of them; a list of (b, channels) -> (b,).
-
-    Each tap has a linear layer of its own and a ReLU; a last linear layer reads all of them.
-
-    Parameters
-    ----------
-    channels : sequence of int
-        The width of each tap.
-    hidden : int, default=128
-        To what width each tap is brought.
-
-    Examples
-    --------
-    >>> import torch
-    >>> LossModule([16, 32])([torch.zeros(5, 16), torch.zeros(5, 32)]).shape
-    torch.Size([5])
-    """
-
-    def __init__(self, channels, hidden=128):
-        super().__init__()
-        self.taps = nn.ModuleList(nn.Linear(width, hidden) for width in channels)
-        self.output = nn.Linear(hidden * len(channels), 1)
-
-    def forward(self, features):
-        """Predicted losses of the rows of a batch."""
-        parts = [torch.relu(tap(part.to(tap.weight))) for tap, part in zip(self.taps, features, strict=True)]
-        return self.output(torch.cat(parts, dim=1)).squeeze(1)
-
-
-def pair_loss(predicted, losses, margin=1.0, weight=None):
-    """How badly predicted losses order pairs of rows; (b,), (b,) -> ().
-
-    ``mean over pairs of max(0, margin - sign(l_i - l_j) (p_i - p_j))``: 0 for pairs in the right order whose
-    predictions are `margin` apart. Row i of the first half of the batch is paired with row i of the second;
-    the last row of an odd number is left out. Pairs of equal losses have no order, and count as 0. No
-    gradient goes into `losses`.
-
-    Parameters
-    ----------
-    predicted, losses : tensor of shape (b,)
-    margin : float, default=1.0
-        In units of the predictions, which hang on it alone.
-    weight : tensor of shape (b,) or None, default=None
-        Weights of rows with mean 1; a pair has the product of its rows' weights.
-
-    Examples
-    --------
-    >>> import torch
-    >>> pair_loss(torch.tensor([3.0, 0.0]), torch.tensor([0.9, 0.1])).item()
-    0.0
-    """
-    half = len(predicted) // 2
-    if half == 0:  # a mean of nothing would be NaN
-        return predicted.sum() * 0
-    first, second = slice(half), slice(half, 2 * half)
-    order = (losses[first] - losses[second]).detach().sign()
-    loss = order.abs() * torch.relu(margin - order * (predicted[first] - predicted[second]))
-    return (loss if weight is None else loss * (weight[first] * weight[second]).to(loss)).mean()
 
 
 def _with_those_of(base, own):
@@ -184,7 +123,7 @@ class LossPredictionClassifier(NetClassifier):
         """
         self.check_is_fitted()
         X = X if is_foreign(X) else check_rows(self, X, reset=False)
-        predicted = [torch.empty(0)]
+        predicted = []
         with self._isolated("predict"), torch.inference_mode(), tapped(self.module_, self.taps_) as seen:
             # The class's own: while skorch's scoring callbacks run, the net's runs no module.
             for output in type(self).forward_iter(self, X, device=self.device):
@@ -290,9 +229,7 @@ class LossPredictionClassifier(NetClassifier):
         if not training:
             return
         batches = self.history[-1]["batches"]
-        losses = torch.stack(
-            [batch["pair_loss"] for batch in batches]
-        ).tolist()  # a GPU waits once, not each step
+        losses = torch.stack([batch["pair_loss"] for batch in batches]).tolist()  # a GPU waits once
         for batch, loss in zip(batches, losses, strict=True):
             batch["pair_loss"] = loss
         self.history.record("pair_loss", float(np.mean(losses)))
