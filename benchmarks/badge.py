@@ -18,20 +18,18 @@ bmdal_reg.
 
 Each contestant runs in a process of its own, in turn, after a small call to warm up; skal's BADGE, which is
 short, is the median of nine seeds. Cpu is the time of all processors together, which a busy machine changes
-less than that of the clock. Memory is the peak above the one before the selection. Distinct says how many of
-the rows differ. Uncovered is the sum over all rows of the squared distance to the nearest chosen one (or
-labelled one, for LCMD), relative to the sum of squared norms: smaller is better; correct samplers differ by
-chance alone.
+less than that of the clock. Memory is the peak above what stood before. Distinct says how many of the rows
+differ. Uncovered is the sum over all rows of the squared distance to the nearest chosen one (or labelled one,
+for LCMD), relative to the sum of squared norms: smaller is better; correct samplers differ by chance alone.
 
 Needs an environment with the others in it: pip install torch==2.13.0 scikit-activeml==1.0.1 bmdal_reg==3.0.2
 dill; pip install -e . of this project. What can't be imported is left out. Threads are the libraries' own
-choice; on a busy machine set OMP_NUM_THREADS=1. Writes benchmarks/results/badge.csv.
+choice; on a busy machine set OMP_NUM_THREADS=1. Writes benchmarks/results/badge.csv. Runs on Linux.
 """
 
 import argparse
 import csv
 import json
-import resource
 import subprocess
 import sys
 import tempfile
@@ -157,14 +155,16 @@ def run_one(name, path, seed):
     except ImportError as error:
         print(json.dumps({"missing": str(error)}))
         return
-    before = _peak_mb()
+    proba, Z = proba.copy(), Z.copy()  # and so they are in memory, all of them
+    _forget_peak()
+    before = _megabytes("VmRSS")
     seconds, cpu = [], []
     for i in range(n_runs):
         started, cpu_started = perf_counter(), process_time()
         batch = select(proba, Z, BATCH, seed + i)
         seconds.append(perf_counter() - started)
         cpu.append(process_time() - cpu_started)
-    result = {"seconds": np.median(seconds), "cpu": np.median(cpu), "mb": _peak_mb() - before}
+    result = {"seconds": np.median(seconds), "cpu": np.median(cpu), "mb": _megabytes("VmHWM") - before}
     result["distinct"] = len(set(batch.tolist()))
     labeled = np.arange(N_LABELED if name.endswith("lcmd") else 0)
     result["uncovered"] = _uncovered(proba, Z, np.concatenate([labeled, batch]))
@@ -182,8 +182,14 @@ def _uncovered(proba, Z, batch):
     return total / norms.sum()
 
 
-def _peak_mb():
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+def _forget_peak():
+    """From here on `VmHWM` is the peak of the resident memory, on Linux."""
+    Path("/proc/self/clear_refs").write_text("5")
+
+
+def _megabytes(what):
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith(what)) / 1024
 
 
 def measure(rounds, path, out):
