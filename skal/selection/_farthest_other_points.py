@@ -8,6 +8,7 @@ from scipy import sparse
 
 from skal.selection._farthest_points import (
     MANY,
+    NOT_FINITE,
     TINY,
     DensePoints,
     Points,
@@ -152,7 +153,7 @@ def _full_precision(torch):
 def _finite(rows):
     rows = sparse.csr_array(rows).astype(np.float64)
     if not np.isfinite(rows.data).all():
-        raise ValueError("k_center can't place points with NaN or infinite coordinates.")
+        raise ValueError(NOT_FINITE)
     return rows
 
 

@@ -4,10 +4,13 @@ import numpy as np
 
 from skal.selection._farthest_cells import Cells
 
-__all__ = ["MANY", "TINY", "DensePoints", "Points", "above", "error_in_double", "slices"]
+__all__ = ["MANY", "NOT_FINITE", "TINY", "DensePoints", "Points", "above", "error_in_double", "slices"]
 
 #: Products are taken in double precision if single precision leaves more centres than that to a row.
 MANY = 8
+
+#: What is said of points that have no place.
+NOT_FINITE = "k_center can't place points with NaN or infinite coordinates; find out where they come from."
 
 #: Smaller squared distances are lost in products in single precision. In double precision nothing is.
 TINY = 1e-33
@@ -219,7 +222,7 @@ class DensePoints(Points):
         X[:, -1] = 1
         squares = np.einsum("ij,ij->i", X[:, :-1], X[:, :-1]).astype(np.float64)
         if not np.isfinite(squares).all() and not np.isfinite(coordinates).all():
-            raise ValueError("k_center can't place points with NaN or infinite coordinates.")
+            raise ValueError(NOT_FINITE)
         return X, squares
 
     def _widened(self, coordinates):

@@ -5,7 +5,7 @@ from scipy import sparse
 
 from skal.selection._farthest import TIED, Traversal
 from skal.selection._farthest_other_points import SparsePoints, TorchPoints, gpu_for
-from skal.selection._farthest_points import DensePoints, slices
+from skal.selection._farthest_points import NOT_FINITE, DensePoints, slices
 from skal.selection._farthest_threads import shared_work
 from skal.selection._top import priority
 
@@ -155,5 +155,7 @@ def _closest_to_mean(Z, seed):
         block = Z[part].toarray() if is_sparse else Z[part]
         gap = block - mean
         squares[part] = np.einsum("ij,ij->i", gap, gap)
+    if not np.isfinite(squares).all():
+        raise ValueError(NOT_FINITE)
     tied = np.flatnonzero(squares <= squares.min() * (1 + TIED))
     return tied[priority(seed, tied).argmax()]
