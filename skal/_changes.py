@@ -5,15 +5,16 @@ row's cross-entropy, of size 1; the real size scales all scores alike.
 """
 
 import numpy as np
+from scipy.spatial.distance import cdist
 from scipy.special import log_ndtr, softmax
 from sklearn.utils.extmath import row_norms, safe_sparse_dot
 
 __all__ = ["emoc", "expected_gradient_length", "gaussian_process_emoc"]
 
-# Pairs of a row and a reference row at once: 4 MiB of float64 for the kernel, and, where an array for each
-# class takes its turn, few enough for a processor's cache.
-_PAIRS = 2**19
-_CACHED_PAIRS = 2**15
+# Pairs of a row and a reference row at once, 8 MiB of float64 for the kernel; and probabilities at once, few
+# enough for a processor's cache, since they are read again for each reference.
+_PAIRS = 2**20
+_CACHED_VALUES = 2**15
 
 
 def emoc(proba, points, reference_proba, references, *, output="proba", labels="full"):
@@ -58,15 +59,15 @@ def emoc(proba, points, reference_proba, references, *, output="proba", labels="
     """
     proba, reference_proba = (np.asarray(p, dtype=np.float64) for p in (proba, reference_proba))
     references = references.astype(np.float64)
-    of_classes = np.ascontiguousarray(reference_proba.T)
     scores = np.empty(len(proba))
-    for rows in _blocks(len(proba), _PAIRS // len(reference_proba)):
-        kernel = np.abs(safe_sparse_dot(points[rows].astype(np.float64), references.T, dense_output=True) + 1)
+    for rows in _blocks(*proba.shape, len(reference_proba)):
+        kernel = np.abs(safe_sparse_dot(references, points[rows].astype(np.float64).T, dense_output=True) + 1)
         if output == "logit":
-            scores[rows] = _logit_change(proba[rows], labels) * kernel.mean(axis=1)
+            scores[rows] = _logit_change(proba[rows], labels) * kernel.mean(axis=0)
         else:
-            scores[rows] = _mean_proba_change(proba[rows], of_classes, kernel, labels)
-    return np.maximum(scores, 0) + 0.0
+            scores[rows] = _mean_proba_change(proba[rows], reference_proba, kernel, labels)
+    # Of a certain label, rounding may leave a trace.
+    return np.where(proba.max(axis=1) < 1, np.maximum(scores, 0), 0)
 
 
 def gaussian_process_emoc(mean, variance, covariance, *, labels="full"):
@@ -159,55 +160,52 @@ def _logit_change(proba, labels):
     return 2 * (1 - (_label_weights(proba, labels) * proba).sum(axis=1))
 
 
-def _mean_proba_change(proba, of_classes, kernel, labels):
+def _mean_proba_change(proba, reference_proba, kernel, labels):
     """Mean over references of ``|k| |(diag(q) - q q^T)(p - e_y)|_1``, over the labels; -> (n,).
 
-    `of_classes` holds the references' probabilities q, (k, n_references). The changes of all classes sum to
-    0, and that of the label itself is never of the sign of ``p - e_y`` elsewhere, so that the 1-norm is twice
-    the positive part, ``2 sum_{c != y} q_c max(p_c + q_y - p . q, 0)``.
+    With ``t = p_c + q_y - p . q``, class c moves by ``q_c t``, and the label's own class by ``q_y (t - 1)``;
+    there, t is at most 1.
+
+    Parameters
+    ----------
+    proba, reference_proba : ndarray of shape (n, k) and (n_references, k)
+        p, and q.
+    kernel : ndarray of shape (n_references, n)
     """
-    agreement = proba @ of_classes
-    change_of = _change_of_all_labels if labels == "full" else _change_of_likeliest
-    scores = np.empty(len(proba))
-    for rows in _blocks(len(proba), _CACHED_PAIRS // kernel.shape[1]):
-        change = change_of(proba[rows], of_classes, agreement[rows])
-        scores[rows] = 2 * np.einsum("ij,ij->i", kernel[rows], change) / kernel.shape[1]
-    return scores
+    changes = (_changes_of_all_labels if labels == "full" else _changes_of_likeliest)(proba, reference_proba)
+    total = np.zeros(len(proba))
+    for weight, change in zip(kernel, changes, strict=True):
+        total += weight * change
+    return total / len(reference_proba)
 
 
-def _change_of_all_labels(proba, of_classes, agreement):
-    """``sum_y p_y sum_{c != y} q_c max(p_c + q_y - p . q, 0)`` for each pair; -> (n, n_references)."""
-    p, classes = proba.T[:, :, np.newaxis], range(len(of_classes))
-    # p_y max(p_c, b_y) = max(p_y p_c, p_y b_y): two passes over the pairs for each c and y.
-    bounds = [p[y] * (agreement - of_classes[y]) for y in classes]
-    all_bounds, larger = sum(bounds), np.empty_like(agreement)
-    change = np.zeros_like(agreement)
-    for c in classes:
-        part = bounds[c] - all_bounds
-        for y in classes:
-            if y != c:
-                part += np.maximum(p[y] * p[c], bounds[y], out=larger)
-        part *= of_classes[c]
-        change += part
-    return change
+def _changes_of_all_labels(proba, reference_proba):
+    """``sum_y p_y |(diag(q) - q q^T)(p - e_y)|_1``, reference by reference; yields (n,)."""
+    t = np.empty_like(proba)
+    for q, agreement in zip(reference_proba, reference_proba @ proba.T, strict=True):
+        np.subtract(proba, agreement[:, np.newaxis], out=t)
+        # Column y: sum_c q_c |p_c + q_y - p . q|. No array of rows, labels and classes is made.
+        lengths = cdist(t, np.tile(-q[:, np.newaxis], len(q)), "cityblock", w=q)
+        t += q  # of the label's own class, whose |t| is to become 1 - t
+        np.maximum(t, 0, out=t)
+        t *= proba
+        # einsum, since BLAS would wake its threads for each reference.
+        yield np.einsum("ij,ij->i", proba, lengths) + agreement - 2 * np.einsum("ij,j->i", t, q)
 
 
-def _change_of_likeliest(proba, of_classes, agreement):
-    """``sum_{c != y} q_c max(p_c + q_y - p . q, 0)`` for each pair, y the likeliest; -> (n, n_references)."""
-    likeliest = proba.argmax(axis=1)
-    proba = proba.copy()
-    proba[np.arange(len(proba)), likeliest] = -np.inf
-    bound = agreement - of_classes[likeliest]
-    larger, change = np.empty_like(agreement), np.zeros_like(agreement)
-    for p, q in zip(proba.T[:, :, np.newaxis], of_classes, strict=True):
-        np.maximum(p, bound, out=larger)
-        larger -= bound
-        larger *= q
-        change += larger
-    return change
+def _changes_of_likeliest(proba, reference_proba):
+    """``|(diag(q) - q q^T)(p - e_y)|_1``, y the likeliest label, reference by reference; yields (n,)."""
+    likeliest, largest, by_class = proba.argmax(axis=1), proba.max(axis=1), np.ascontiguousarray(proba.T)
+    t = np.empty_like(by_class)
+    for q, agreement in zip(reference_proba, reference_proba @ by_class, strict=True):
+        of_label = q[likeliest]
+        shift = of_label - agreement
+        np.add(by_class, shift, out=t)
+        np.abs(t, out=t)
+        yield np.einsum("i,ij->j", q, t) + of_label * (1 - 2 * np.maximum(largest + shift, 0))
 
 
-def _blocks(n, size):
-    """Slices of n rows, at least one row at a time."""
-    size = max(1, size)
+def _blocks(n, k, n_references):
+    """Slices of the rows, at least one row at a time."""
+    size = max(1, min(_PAIRS // n_references, _CACHED_VALUES // k))
     return [slice(start, start + size) for start in range(0, n, size)]

@@ -90,7 +90,7 @@ def test_blocks_change_nothing(output, labels, monkeypatch):
     proba, of = (outputs(weights, rows, "proba") for rows in (points, references))
     expected = emoc(proba, points, of, references, output=output, labels=labels)
     monkeypatch.setattr(_changes, "_PAIRS", 70)
-    monkeypatch.setattr(_changes, "_CACHED_PAIRS", 3)
+    monkeypatch.setattr(_changes, "_CACHED_VALUES", 12)
     np.testing.assert_allclose(
         emoc(proba, points, of, references, output=output, labels=labels), expected, rtol=1e-12
     )
