@@ -6,7 +6,8 @@ from sklearn.metrics import accuracy_score
 from sklearn.utils import get_tags
 from sklearn.utils.metadata_routing import MetadataRouter, MethodMapping, process_routing
 from sklearn.utils.metaestimators import available_if
-from sklearn.utils.validation import check_is_fitted
+from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils.validation import assert_all_finite, check_consistent_length, check_is_fitted
 
 from skal import capabilities, labels
 from skal._compat import routing_enabled
@@ -140,6 +141,23 @@ class DelegatingClassifier(MetaClassifier):
     def fit_transform(self, X, y, **fit_params):
         """What the model makes of X, after `fit`."""
         return self.fit(X, y, **fit_params).transform(X)
+
+    def _check_data(self, X, y):
+        """X and y of `fit`, where y has labels, and all of them; -> X, y, is_known, classes."""
+        if y is None:
+            raise ValueError(f"{type(self).__name__} requires y to be passed, but the target y is None.")
+        X = self._check_rows(X, reset=True)
+        y, is_known = labels.read(y, self.unlabeled)
+        check_consistent_length(X, y)
+        if y.dtype.kind == "f":
+            assert_all_finite(y[is_known], input_name="y")
+        if not is_known.any():
+            raise ValueError(
+                f"{type(self).__name__} needs labels to start from: none of the {len(y)} rows has one."
+            )
+        classes = labels.vocabulary(y[is_known])
+        check_classification_targets(y[is_known])
+        return X, y, is_known, classes
 
     def _ask(self, method, X):
         check_is_fitted(self)

@@ -8,8 +8,7 @@ import numpy as np
 from sklearn.base import clone
 from sklearn.utils import get_tags
 from sklearn.utils.metaestimators import available_if
-from sklearn.utils.multiclass import check_classification_targets
-from sklearn.utils.validation import assert_all_finite, check_consistent_length, check_is_fitted
+from sklearn.utils.validation import check_is_fitted
 
 from skal import capabilities, labels, loop
 from skal._compat import (
@@ -278,20 +277,6 @@ class ActiveLearner(CallbackSupportMixin, DelegatingClassifier):
                 "has no warm_start, or one that adds members to an old ensemble; use warm_start=False."
             )
         return strategy
-
-    def _check_data(self, X, y):
-        if y is None:
-            raise ValueError("ActiveLearner requires y to be passed, but the target y is None.")
-        X = self._check_rows(X, reset=True)
-        y, is_known = labels.read(y, self.unlabeled)
-        check_consistent_length(X, y)
-        if y.dtype.kind == "f":
-            assert_all_finite(y[is_known], input_name="y")
-        if not is_known.any():
-            raise ValueError(f"ActiveLearner needs labels to start from: none of the {len(y)} rows has one.")
-        classes = labels.vocabulary(y[is_known])
-        check_classification_targets(y[is_known])
-        return X, y, is_known, classes
 
     def _first_rows(self, X, y, is_known, seed):
         if self.n_rounds == 0:

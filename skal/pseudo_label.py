@@ -5,8 +5,7 @@ from numbers import Integral, Real
 
 import numpy as np
 from sklearn.base import clone
-from sklearn.utils.multiclass import check_classification_targets
-from sklearn.utils.validation import assert_all_finite, check_consistent_length, check_is_fitted
+from sklearn.utils.validation import check_is_fitted
 
 from skal import capabilities, labels
 from skal._compat import HasMethods, Interval, StrOptions, slice_fit_params
@@ -161,10 +160,9 @@ class PseudoLabelClassifier(DelegatingClassifier):
             If X, y or a parameter is malformed, or no row has a label.
         """
         self._check_parameters()
-        X, y, is_known = self._check_data(X, y)
+        X, y, is_known, self.classes_ = self._check_data(X, y)
         params = self._routed(fit_params)
         self.seed_ = draw_seed(self.random_state)
-        self.classes_ = labels.vocabulary(y[is_known])
         rows = np.flatnonzero(is_known)
         model = seed_open_states(clone(self.estimator), derive(self.seed_, "model"))
         self.estimator_ = model.fit(take(X, rows), y[rows], **slice_fit_params(X, params, rows))
@@ -209,21 +207,6 @@ class PseudoLabelClassifier(DelegatingClassifier):
                 f"pseudo_weight={self.pseudo_weight} needs a model whose fit takes sample_weight, which "
                 f"{self.estimator!r} does not; leave it at 1."
             )
-
-    def _check_data(self, X, y):
-        if y is None:
-            raise ValueError("PseudoLabelClassifier requires y to be passed, but the target y is None.")
-        X = self._check_rows(X, reset=True)
-        y, is_known = labels.read(y, self.unlabeled)
-        check_consistent_length(X, y)
-        if not is_known.any():
-            raise ValueError(
-                f"PseudoLabelClassifier needs labels to start from: none of the {len(y)} rows has one."
-            )
-        if y.dtype.kind == "f":
-            assert_all_finite(y[is_known], input_name="y")
-        check_classification_targets(y[is_known])
-        return X, y, is_known
 
     def _pseudo_labels(self, X, rows, al_round):
         """The rows that the model is sure of, ascending, and what it takes them for."""
