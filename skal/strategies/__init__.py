@@ -10,6 +10,7 @@ from skal.strategies.bayesian import BALD, MeanStd, VariationRatio
 from skal.strategies.cluster_margin import ClusterMargin
 from skal.strategies.committee import QueryByCommittee
 from skal.strategies.core_set import CoreSet
+from skal.strategies.discriminative import DiscriminativeAL
 from skal.strategies.emoc import EMOC
 from skal.strategies.epig import EPIG
 from skal.strategies.gradient_length import ExpectedGradientLength
@@ -29,6 +30,7 @@ __all__ = [
     "BatchBALD",
     "ClusterMargin",
     "CoreSet",
+    "DiscriminativeAL",
     "DrawsStrategy",
     "EmbeddingStrategy",
     "Entropy",
