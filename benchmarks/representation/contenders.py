@@ -1,6 +1,8 @@
 """What the experiments of this folder share: features that have seen no label, a model, the strategies."""
 
+import os
 import sys
+import warnings
 from pathlib import Path
 
 from sklearn.linear_model import LogisticRegression
@@ -20,6 +22,10 @@ from skal.strategies import (
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from features import self_supervised
+
+# The small discriminator ends after its epochs, as planned; the variable tells the processes of --jobs.
+warnings.filterwarnings("ignore", "Stochastic Optimizer")
+os.environ.setdefault("PYTHONWARNINGS", "ignore:Stochastic Optimizer")
 
 MIN_SEEDS = 50  # the features are frozen and the model is cheap: fewer would be a pilot
 NAMES = {"mnist": "MNIST", "cifar10": "CIFAR-10"}
