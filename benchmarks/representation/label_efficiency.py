@@ -10,7 +10,7 @@ strategies see the same points. The first labels are random, as many as a batch.
 anew in each seed, from training images.
 
 On two cores: 64 principal components; pools of 5,000 images, 10,000 others to test on, and 100 labels to
-start with and 9 rounds of 100; or 10,000 and 20,000, and 1,000 with 3 rounds of 1,000; discriminative
+start with and 5 rounds of 100; or 10,000 and 20,000, and 1,000 with 3 rounds of 1,000; discriminative
 active learning with a discriminator of 64 hidden units, 20 epochs and 4 mini-queries; robust core-sets
 choose among the greedy batch and 100 other rows. In full: pools of 50,000 or 40,000, all components, 20
 rounds of 100 or 9 of 1,000, and strategies with their defaults.
@@ -27,7 +27,7 @@ def main():
     parser.add_argument("--data", choices=("mnist", "cifar10"), required=True)
     parser.add_argument("--batch", type=int, choices=(100, 1000), required=True)
     args = parser.parse_args()
-    rounds = {100: (20 if args.full else 9), 1000: (9 if args.full else 3)}
+    rounds = {100: (20 if args.full else 5), 1000: (9 if args.full else 3)}
     learners = {
         name: ActiveLearner(
             contenders.model(),
@@ -62,7 +62,7 @@ def main():
             ", a small discriminator with 4 mini-queries, 100 candidates beside the greedy batch",
         ),
         levels=levels[args.data, args.batch],
-        at={100: (100, 200, 300, 500, 700, 1000), 1000: (1000, 2000, 3000, 4000)}[args.batch],
+        at={100: (100, 200, 300, 400, 500, 600), 1000: (1000, 2000, 3000, 4000)}[args.batch],
         contrasts=[
             ("CoreSet, robust", "CoreSet"),
             ("BADGE", "Margin"),
