@@ -16,7 +16,7 @@ from skal.nets.seeding import isolated, modes_kept, seed_all
 # Rows in a batch of prediction: a property of this file and not of the caller, so that results don't hang on
 # it. On a CPU, the activations of 64 images stay in the cache; more are slower.
 INFERENCE_BATCH = {"cpu": 64, "cuda": 1024}
-MIN_ROWS = 8  # a batch of one row takes another matrix kernel, which differs in the last bits
+MIN_ROWS = 16  # smaller batches take other matrix kernels, which differ in the last bits
 
 
 class Log(PrintLog):
