@@ -17,8 +17,11 @@ _TIED, _TIED_PER_ROW = 1e-12, 1e-14
 # Pairs of a candidate and a row that is more like it than like the batch: 8 bytes each, 256 MiB in all.
 _KEPT_PAIRS = 2**25
 
+# A candidate has a list of the rows it is good for once they are a smaller share: products are that fast.
+_WORTH_A_LIST = 0.1
+
 # Candidates and rows compared at a time: 4 MiB of likeness, in the cache; and candidates looked at by lists.
-_BLOCK_CANDIDATES, _BLOCK_ROWS, _BLOCK_LISTS = 256, 2048, 16
+_BLOCK_CANDIDATES, _BLOCK_ROWS, _BLOCK_LISTS = 256, 2048, 32
 
 # More than a sum of positive float32 numbers, added in pairs, may lack.
 _SUM_ERROR = 1e-5
@@ -154,7 +157,7 @@ class _Gains:
         self._below = self._batch.astype(np.float32)  # the same or a little less
         self._lists = [None] * len(candidates)
         self._n_kept = 0
-        self._longest = _KEPT_PAIRS // max(1, len(candidates))
+        self._longest = min(_KEPT_PAIRS // max(1, len(candidates)), int(_WORTH_A_LIST * self.n_rows))
         self._n_active = self.n_rows  # of a candidate, in the mean of those last compared
         self._exact = {}
 
@@ -166,8 +169,9 @@ class _Gains:
         """Upper bounds of gains, from single precision; (k,) -> (k,)."""
         is_listed = np.array([self._lists[place] is not None for place in places])
         bounds = np.empty(len(places))
-        bounds[~is_listed] = self._compared(places[~is_listed])
-        bounds[is_listed] = [self._listed(place) for place in places[is_listed]]
+        for look, which in ((self._listed, is_listed), (self._compared, ~is_listed)):
+            if which.any():
+                bounds[which] = look(places[which])
         return bounds * (1 + _SUM_ERROR)
 
     def exact(self, place):
@@ -190,43 +194,59 @@ class _Gains:
         columns = np.arange(self.n_rows) if kept is None else kept[0]
         return columns, self._likeness.exact(self._candidates[place], columns)
 
-    def _listed(self, place):
-        columns, likeness = self._lists[place]
-        excess = likeness - self._below[columns]
+    def _listed(self, places):
+        lists = [self._lists[place] for place in places]
+        lengths = np.array([len(columns) for columns, _ in lists])
+        excess = np.concatenate([likeness for _, likeness in lists], dtype=np.float64)
+        excess -= self._below[np.concatenate([columns for columns, _ in lists])]
         active = excess > 0
-        n_active = np.count_nonzero(active)
-        if 2 * n_active < len(columns):
-            self._lists[place] = columns[active], likeness[active]
-            self._n_kept -= len(columns) - n_active
-        return excess[active].sum()
+        # Sums over each list; a last number that is none stands in for what empty lists at the end lack.
+        starts = np.cumsum(lengths) - lengths
+        excess, n_active = (
+            np.where(lengths > 0, np.add.reduceat(np.append(values, 0), starts), 0)
+            for values in (np.where(active, excess, 0.0), active.astype(np.int64))
+        )
+        for i in np.flatnonzero(2 * n_active < lengths):
+            columns, likeness = lists[i]
+            is_left = active[starts[i] : starts[i] + lengths[i]]
+            self._lists[places[i]] = columns[is_left], likeness[is_left]
+            self._n_kept -= lengths[i] - n_active[i]
+        return excess
 
     def _compared(self, places):
-        sums, n_active, found = np.zeros(len(places)), 0, []
+        sums, n_active, found = np.zeros(len(places)), np.zeros(len(places), dtype=np.int64), []
         is_short = self._n_active <= self._longest
-        for start in range(0, self.n_rows if len(places) else 0, _BLOCK_ROWS):
+        for start in range(0, self.n_rows, _BLOCK_ROWS):
             columns = slice(start, start + _BLOCK_ROWS)
             likeness = self._likeness.above(self._candidates[places], columns)
             excess = likeness - self._below[columns]
             active = excess > 0
-            n_active += np.count_nonzero(active)
+            if is_short:
+                found.append((np.count_nonzero(active, axis=1), *_members(active, likeness, start)))
+            n_active += np.count_nonzero(active, axis=1)
             sums += np.maximum(excess, 0, out=excess).sum(axis=1)
-            if is_short:
-                owners, members = np.divmod(np.flatnonzero(active), active.shape[1])
-                found.append((owners, (start + members).astype(np.int32), likeness[owners, members]))
-        if len(places):
-            self._n_active = n_active / len(places)
-            if is_short:
-                self._keep(places, *(np.concatenate(part) for part in zip(*found, strict=True)))
+        self._n_active = n_active.mean()
+        if is_short:
+            self._keep(places, found, n_active)
         return sums
 
-    def _keep(self, places, owners, columns, likeness):
-        order = np.argsort(owners, kind="stable")
-        ends = np.cumsum(np.bincount(owners, minlength=len(places)))[:-1]
-        lists = zip(np.split(columns[order], ends), np.split(likeness[order], ends), strict=True)
-        for place, kept in zip(places, lists, strict=True):
-            if len(kept[0]) <= min(self._longest, _KEPT_PAIRS - self._n_kept):
-                self._lists[place] = kept
-                self._n_kept += len(kept[0])
+    def _keep(self, places, found, n_active):
+        owners = np.concatenate(
+            [np.repeat(np.arange(len(places), dtype=np.int16), part[0]) for part in found]
+        )
+        order = np.argsort(owners, kind="stable")  # of 16 bits: by counting
+        columns, likeness = (np.concatenate(parts)[order] for parts in list(zip(*found, strict=True))[1:])
+        ends = np.cumsum(n_active)
+        for place, start, end in zip(places, ends - n_active, ends, strict=True):
+            if end - start <= min(self._longest, _KEPT_PAIRS - self._n_kept):
+                self._lists[place] = columns[start:end].copy(), likeness[start:end].copy()
+                self._n_kept += end - start
+
+
+def _members(active, likeness, start):
+    """Which rows are active, candidate by candidate, and their likeness; -> (k,) int32, (k,)."""
+    flat = np.flatnonzero(active)
+    return (flat % active.shape[1] + start).astype(np.int32), likeness.ravel()[flat]
 
 
 class _DeviceGains:
