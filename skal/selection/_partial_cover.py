@@ -1,5 +1,6 @@
 """Partial set cover: n columns that cover all rows but for some of bounded weight, or that there are none."""
 
+from time import monotonic
 from typing import NamedTuple
 
 import numpy as np
@@ -8,8 +9,8 @@ from scipy.optimize import Bounds, LinearConstraint, milp
 
 __all__ = ["Cover", "reduced", "solve", "swapped"]
 
-# More columns or rows than that are not compared with each other.
-_COMPARED = 4096
+# More rows than that are not compared with each other, and columns not with more; columns at a time.
+_COMPARED, _BLOCK = 4096, 512
 
 # Rows and columns are compared in turn, so often: a row that goes may let a column go.
 _TURNS = 3
@@ -20,8 +21,8 @@ _TABU = 4
 # So many uncovered rows are tried to be covered by a swap; if they are not, each counts for so much more.
 _TARGETS, _GROWTH = 8, 0.5
 
-# Products that a swap may take on average: a millisecond or two.
-_PRODUCTS = 2**24
+# Products that a swap may take on average, a millisecond or two; to read a number takes as long as so many.
+_PRODUCTS, _READ = 2**24, 16
 
 
 class Cover(NamedTuple):
@@ -120,7 +121,7 @@ def solve(cover, n, *, relaxed=False, time_limit=np.inf):
 _INFEASIBLE = 2
 
 
-def swapped(cover, n, n_swaps, rng):
+def swapped(cover, n, n_swaps, rng, *, time_limit=np.inf):
     """Look for a cover of n columns by swapping one at a time; -> columns (min(n, n_columns),), or None.
 
     Starts with the columns that cover most. Each swap brings in a column that covers one of a few uncovered
@@ -134,12 +135,15 @@ def swapped(cover, n, n_swaps, rng):
     n_swaps : int
         At most; fewer of large covers.
     rng : RandomState
+    time_limit : float, default=inf
+        In seconds.
 
     References
     ----------
     Q. Zhang, Z. Lü, Z. Su, C. Li, Y. Fang and F. Ma, "Vertex weighting-based tabu search for p-center
     problem", IJCAI 2020.
     """
+    deadline = monotonic() + time_limit
     within = cover.within.astype(np.float32)
     chosen = _greedy(within, cover.weights, n)
     times = within[:, chosen].sum(axis=1)  # how often each row is covered
@@ -153,8 +157,8 @@ def swapped(cover, n, n_swaps, rng):
         targets = rng.permutation(uncovered)[:_TARGETS]
         entering = np.flatnonzero(cover.within[targets].any(axis=0) & (free_again <= swap))
         leaving = np.flatnonzero(free_again[chosen] <= swap)
-        n_products += np.count_nonzero(times == 1) * len(leaving) * len(entering)
-        if n_products > n_swaps * _PRODUCTS:
+        n_products += np.count_nonzero(times <= 1) * (len(leaving) + _READ) * len(entering)
+        if n_products > n_swaps * _PRODUCTS or monotonic() > deadline:
             break
         if len(entering) > 0 and len(leaving) > 0:
             change = _changes(within, times, costs, chosen[leaving], entering)
@@ -202,11 +206,16 @@ def _distinct(rows):
 
 def _maximal(within):
     """Which of distinct columns cover a row that no larger column covers with all of its others."""
-    if within.shape[1] > _COMPARED:
-        return np.ones(within.shape[1], dtype=bool)
     members = within.astype(np.float32)
     sizes = members.sum(axis=0)
-    return ((members.T @ members == sizes[:, np.newaxis]) & (sizes > sizes[:, np.newaxis])).sum(axis=1) == 0
+    order, kept = np.argsort(-sizes, kind="stable"), np.empty(0, dtype=np.intp)
+    for start in range(0, len(order), _BLOCK):
+        block = order[start : start + _BLOCK]
+        larger = np.append(kept[:_COMPARED], block)
+        contained = members[:, block].T @ members[:, larger] == sizes[block, np.newaxis]
+        contained &= sizes[larger] > sizes[block, np.newaxis]
+        kept = np.append(kept, block[~contained.any(axis=1)])
+    return np.sort(kept)
 
 
 def _needed(within, weights, bound):

@@ -24,6 +24,9 @@ _ROUNDING = 1e-6
 # Swaps of rows for a cover at one radius: before there is a lower bound, and after.
 _FEW_SWAPS, _SWAPS = 100, 2000
 
+# Rows that are added at a time, at least.
+_NEW = 32
+
 # Nothing is begun any more when this share of the time is left: a solver may overrun its limit.
 _RESERVE = 0.05
 
@@ -88,8 +91,9 @@ def robust_k_center(Z, centers, n, seed=0, *, outliers=1e-4, time_limit=30.0, ca
     Warns
     -----
     UserWarning
-        If the time was too short for a proof. The rows are then the best that were found, the gap is proven,
-        and the next call may find others. Otherwise the same seed gives the same rows.
+        If the time was too short for a proof. The rows are then the best that were found, and the gap is
+        proven. The same seed gives the same rows if the call takes less than half of its time limit; beyond
+        that, time decides what is tried.
 
     See Also
     --------
@@ -148,6 +152,14 @@ def _count(outliers, n_rows):
     return min(math.floor(round(outliers * n_rows, 9)), n_rows - 1)
 
 
+def _radius(distance, n_outliers):
+    """The largest distance but for the outliers; -inf if there are no others."""
+    if len(distance) <= n_outliers:
+        return -np.inf
+    place = len(distance) - 1 - n_outliers
+    return float(np.partition(distance, place)[place])
+
+
 class _Search:
     """The best rows so far, and the working rows, by which radii are proven too small."""
 
@@ -158,11 +170,11 @@ class _Search:
         self._given = np.full(Z.shape[0], np.inf) if centers is None else nearest(Z, centers)
         self._rng = np.random.RandomState(seed % 2**32)
         self._working = np.empty(0, dtype=np.intp)
-        # Distances of the working rows to the candidates and, in the last column, to the given centres.
-        self._table = np.empty((0, len(candidates) + 1))
+        self._memory = np.empty((0, len(candidates) + 1))
         self._too_small = -1.0
-        self.rows, self.radius = None, np.inf
-        self._keep(candidates[k_center(Z[candidates], centers, n, seed)])
+        self._greedy = candidates[k_center(Z[candidates], centers, n, seed)]
+        self.rows, self.radius = self._greedy, np.inf
+        self._keep(self._greedy, np.inf)
 
     def start(self, centers):
         """Work on rows that are far apart."""
@@ -211,8 +223,8 @@ class _Search:
     def ordered(self):
         """The best rows; the one that adds most to the rows covered comes first."""
         rows = self.rows[np.argsort(priority(self._seed, self.rows))[::-1]]
-        is_open = self._given > self.radius * (1 + _TIED)
-        covered = within(self._Z[np.flatnonzero(is_open)], self._Z[rows], self.radius * (1 + _TIED))
+        limit = self.radius * (1 + _TIED)
+        covered = within(self._Z[self._given > limit], self._Z[rows], limit)
         order = []
         while len(order) < len(rows):
             gains = covered.sum(axis=0)
@@ -239,8 +251,8 @@ class _Search:
         """
         limit = radius * (1 + _TIED)
         while self._seconds_left() > 0:
-            is_open = self._table[:, -1] > limit
-            cover = reduced(self._table[is_open, :-1] <= limit, self._n_outliers)
+            is_near = self._table <= limit
+            cover = reduced(is_near[~is_near[:, -1], :-1], self._n_outliers)
             uncovered, answer = attempt(cover, limit)
             if uncovered is None:
                 return answer
@@ -249,48 +261,65 @@ class _Search:
             new = np.setdiff1d(np.flatnonzero(uncovered > _ROUNDING), self._working)
             if len(new) == 0:
                 return None
-            n_new = min(len(new), max(self._n, 2 * self._n_outliers + 2))
+            n_new = min(len(new), max(_NEW, self._n, 2 * self._n_outliers + 2))
             self._work_on(new[k_center(self._Z[new], None, n_new, self._seed)])
         return None
 
     def _try_swaps(self, n_swaps, cover, limit):
-        columns = swapped(cover, self._n, n_swaps, self._rng)
+        columns = swapped(cover, self._n, n_swaps, self._rng, time_limit=self._seconds_left())
         if columns is None:
             return None, None
-        return self._keep(self._candidates[cover.columns[columns]]) > limit, None
+        return self._keep(self._candidates[cover.columns[columns]], limit) > limit, None
 
     def _solve(self, cover, limit):
         share, is_none = solve(cover, self._n, time_limit=self._seconds_left() / 2)
         if share is None:
             return None, False if is_none else None
-        return self._keep(self._candidates[cover.columns[share > 0.5]]) > limit, None
+        return self._keep(self._candidates[cover.columns[share > 0.5]], limit) > limit, None
 
     def _solve_relaxed(self, cover, limit):
         share, is_none = solve(cover, self._n, relaxed=True, time_limit=self._seconds_left())
         if share is None:
             return None, False if is_none else None
         used = np.flatnonzero(share > _ROUNDING / self._n)
-        is_near = within(self._Z, self._Z[self._candidates[cover.columns[used]]], limit)
-        covered = np.einsum("ij,j->i", is_near, share[used])
-        return np.where(self._given > limit, np.maximum(0, 1 - covered), 0), None
+        uncovered = (self._given > limit).astype(np.float64)
+        is_near = within(self._Z[uncovered > 0], self._Z[self._candidates[cover.columns[used]]], limit)
+        uncovered[uncovered > 0] -= np.minimum(np.einsum("ij,j->i", is_near, share[used]), 1)
+        return uncovered, None
 
-    def _keep(self, rows):
-        """Keep these rows, filled up to n, if none are better; -> distances of all rows to centres."""
-        distance = np.minimum(self._given, nearest(self._Z, self._Z[rows]))
-        while len(rows) < self._n:
-            others = np.setdiff1d(self._candidates, rows)
-            rows = np.append(rows, others[distance[others].argmax()])
-            distance = np.minimum(distance, nearest(self._Z, self._Z[rows[-1:]]))
-        place = len(distance) - 1 - self._n_outliers
-        radius = float(np.partition(distance, place)[place])
-        if self.rows is None or radius < self.radius:
+    def _keep(self, rows, limit):
+        """Keep these rows, filled up to n, if none are better.
+
+        Returns the distances of all rows to the centres: exact if above the limit, else perhaps too large.
+        """
+        rows = np.append(rows, self._greedy[~np.isin(self._greedy, rows)])[: self._n]
+        distance = self._given.copy()
+        far = distance > limit
+        distance[far] = self._to_centers(far, rows)
+        matters = ~far & (distance > _radius(distance[far], self._n_outliers))
+        distance[matters] = self._to_centers(matters, rows)
+        radius = _radius(distance, self._n_outliers)
+        if radius < self.radius:
             self.rows, self.radius = rows, radius
         return distance
 
+    def _to_centers(self, is_asked, rows):
+        return np.minimum(self._given[is_asked], nearest(self._Z[is_asked], self._Z[rows]))
+
     def _work_on(self, rows):
+        known = len(self._working)
         self._working = np.append(self._working, rows)
-        to_candidates = distances(self._Z[rows], self._Z[self._candidates])
-        self._table = np.vstack([self._table, np.column_stack([to_candidates, self._given[rows]])])
+        if len(self._working) > len(self._memory):
+            more = np.empty((2 * len(self._working), self._memory.shape[1]))
+            more[:known] = self._memory[:known]
+            self._memory = more
+        self._memory[known : len(self._working), :-1] = distances(self._Z[rows], self._Z[self._candidates])
+        self._memory[known : len(self._working), -1] = self._given[rows]
+
+    @property
+    def _table(self):
+        """Distances of the working rows to the candidates and, in the last column, to the given centres."""
+        return self._memory[: len(self._working)]
 
     def _seconds_left(self):
-        return self._deadline - monotonic()
+        return max(0.0, self._deadline - monotonic())  # the solver refuses negative limits

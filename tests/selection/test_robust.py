@@ -57,6 +57,21 @@ def test_it_is_the_best_of_all_subsets(seed, n, n_outliers):
     assert candidates is None or np.isin(answer.rows, candidates).all()
 
 
+@pytest.mark.parametrize("n_outliers", [0, 2])
+def test_the_solver_alone_finds_the_best_too(n_outliers, monkeypatch):
+    monkeypatch.setattr(_robust, "swapped", lambda *args, **kwargs: None)
+    n_better = 0
+    for seed in range(6):
+        Z = np.random.RandomState(seed).normal(size=(14, 2))
+        candidates = np.random.RandomState(seed).permutation(14)[:9]
+        answer = robust_k_center(Z, None, 3, outliers=n_outliers / 14, candidates=candidates)
+        check_answer(answer, Z, None, 3, n_outliers)
+        assert answer.radius == pytest.approx(smallest_radius(Z, None, 3, n_outliers, candidates))
+        greedy = candidates[k_center(Z[candidates], None, 3)]
+        n_better += answer.radius < radius_of(Z, None, greedy, n_outliers) * (1 - 1e-9)
+    assert n_better >= 3
+
+
 @pytest.mark.parametrize("kind", [np.float32, sparse.csr_matrix, sparse.csr_array])
 def test_single_precision_and_sparse_rows_are_measured_in_double_precision(kind):
     rng = np.random.RandomState(0)
@@ -171,7 +186,7 @@ def test_a_solver_out_of_time_has_not_proven_anything(monkeypatch):
     Z = clustered_rows(50, 6, 3, seed=0)
     best = robust_k_center(Z, None, 8).radius
     assert best < radius_of(Z, None, k_center(Z, None, 8))
-    monkeypatch.setattr(_robust, "swapped", lambda *args: None)
+    monkeypatch.setattr(_robust, "swapped", lambda *args, **kwargs: None)
     monkeypatch.setattr(_robust, "solve", lambda *args, **kwargs: (None, False))
     with pytest.warns(UserWarning, match="no proof"):
         answer = robust_k_center(Z, None, 8)
@@ -228,6 +243,17 @@ def test_rows_are_distinct_where_points_are_not():
         counts[answer.rows] += 1
     assert (counts > 5).all()
     assert robust_k_center(np.repeat(Z, 2, axis=0) * np.arange(40)[:, np.newaxis] // 10, None, 4).radius == 0
+
+
+def test_of_two_copies_each_has_the_same_chance():
+    Z = np.repeat(np.random.RandomState(0).uniform(size=(15, 2)), 2, axis=0)
+    greedy = radius_of(Z, None, k_center(Z, None, 3))
+    n_second = 0
+    for seed in range(30):
+        answer = robust_k_center(Z, None, 3, seed)
+        assert answer.radius < greedy
+        n_second += (answer.rows % 2).sum()
+    assert 25 < n_second < 65  # of 90
 
 
 def test_the_same_seed_gives_the_same_rows_and_nothing_else_changes():
