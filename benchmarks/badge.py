@@ -59,8 +59,8 @@ def residuals(proba):
 
 
 def skal_badge(proba, Z, n, seed):
+    from skal.selection import OuterProducts
     from skal.selection._k_means_pp import k_means_pp, largest_norm
-    from skal.selection._outer import OuterProducts
 
     gradients = OuterProducts(residuals(proba), Z)
     return k_means_pp(gradients, n, seed, first=largest_norm(gradients, seed))
@@ -97,8 +97,7 @@ def activeml_badge(proba, Z, n, seed):
 
 
 def skal_lcmd(proba, Z, n, seed):
-    from skal.selection._lcmd import lcmd
-    from skal.selection._outer import OuterProducts
+    from skal.selection import OuterProducts, lcmd
 
     gradients = OuterProducts(residuals(proba), Z)
     return N_LABELED + lcmd(gradients[N_LABELED:], gradients[:N_LABELED], min(n, len(Z) - N_LABELED), seed)
