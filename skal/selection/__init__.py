@@ -5,7 +5,7 @@ from skal.selection._coverage import max_coverage
 from skal.selection._facility import facility_location
 from skal.selection._joint import joint_mutual_information
 from skal.selection._k_center import cover_radius, k_center
-from skal.selection._k_means_pp import k_means_pp
+from skal.selection._k_means_pp import k_means_pp, largest_norm
 from skal.selection._lcmd import lcmd
 from skal.selection._nearest import distance_to_nearest
 from skal.selection._outer import OuterProducts
@@ -22,6 +22,7 @@ __all__ = [
     "joint_mutual_information",
     "k_center",
     "k_means_pp",
+    "largest_norm",
     "lcmd",
     "max_coverage",
     "priority",
