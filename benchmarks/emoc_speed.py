@@ -9,18 +9,18 @@ rows, references, labels and classes, in blocks, as one writes it down; it takes
 
 Features are 128 positive numbers in float32, ten classes by a linear layer on them, from sure rows to open
 ones. "strategy" is ``EMOC(net).score(X)`` on a fitted net whose last hidden layer has 128 units, with its
-predictions and embeddings; the other times are those of `skal.acquisition`. Forms take turns. Seconds of the
-processor stand beside those of the clock, since machines are shared. Memory is the peak of a process of its
-own, above what it held before.
+predictions and embeddings; the other times are those of `skal.acquisition`. Forms take turns. Seconds of
+the processor stand beside those of the clock, since machines are shared. Memory is the peak of the arrays
+that are made meanwhile, as tracemalloc counts them.
 
 Writes benchmarks/results/emoc_speed.csv.
 """
 
 import argparse
 import csv
-import multiprocessing
 import statistics
 import time
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
@@ -29,7 +29,7 @@ import torch
 from skal.acquisition import emoc, expected_gradient_length
 from skal.nets import NetClassifier, SmallCNN
 from skal.nets.output_change import output_change
-from skal.strategies.emoc import EMOC
+from skal.strategies import EMOC
 
 RESULTS = Path(__file__).parent / "results" / "emoc_speed.csv"
 COLUMNS = ("form", "rows", "references", "features", "classes", "round", "wall_s", "cpu_s")
@@ -107,20 +107,12 @@ def timed(form):
     return round(time.perf_counter() - wall, 4), round(time.process_time() - cpu, 4)
 
 
-def peak_memory(n_rows, pipe):
-    """Send by how many MB this process grows in `emoc`."""
+def peak_memory(n_rows):
+    """By how many MB the arrays grow in `emoc`, at most."""
     proba, Z = rows_of_a_net(n_rows)
-    of = proba[:N_REFERENCES].copy(), Z[:N_REFERENCES].copy()
-    emoc(proba[:100], Z[:100], *of)
-    before = high_water_mark()
-    emoc(proba, Z, *of)
-    pipe.send(high_water_mark() - before)
-
-
-def high_water_mark():
-    """Largest resident memory of this process so far, in MB."""
-    status = Path("/proc/self/status").read_text()
-    return int(status.split("VmHWM:")[1].split()[0]) / 1024
+    tracemalloc.start()
+    emoc(proba, Z, proba[:N_REFERENCES], Z[:N_REFERENCES])
+    return tracemalloc.get_traced_memory()[1] / 2**20
 
 
 def report(rows):
@@ -157,11 +149,7 @@ def main():
                 rows.append(row)
     report(rows)
     if args.only != "all":
-        here, there = multiprocessing.Pipe()
-        process = multiprocessing.get_context("spawn").Process(target=peak_memory, args=(args.rows, there))
-        process.start()
-        print(f"peak memory of emoc: {here.recv():.0f} MB above its input, {args.rows} rows")
-        process.join()
+        print(f"peak memory of emoc: {peak_memory(args.rows):.0f} MB above its input, {args.rows} rows")
 
 
 if __name__ == "__main__":

@@ -18,8 +18,7 @@ from sklearn.preprocessing import StandardScaler
 from torch import nn
 
 from skal import ActiveLearner, NetClassifier
-from skal.strategies import Subsample
-from skal.strategies.emoc import EMOC
+from skal.strategies import EMOC, Subsample
 from skal.testing import query_strategy_checks
 
 X, Y = load_iris(return_X_y=True)

@@ -9,7 +9,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from skal import ActiveLearner, NetClassifier
-from skal.strategies.gradient_length import ExpectedGradientLength
+from skal.strategies import ExpectedGradientLength
 
 X, Y = load_iris(return_X_y=True)
 FOREST = RandomForestClassifier(3, max_depth=3, random_state=0)
