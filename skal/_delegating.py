@@ -112,6 +112,12 @@ class DelegatingClassifier(MetaClassifier):
         )
         return self._in_vocabulary(draws, missing=0)
 
+    @available_if(model_has("predict_loss"))
+    def predict_loss(self, X):
+        """The loss that the model expects on each row, in units of its own; (n_rows, ...) -> (n_rows,)."""
+        check_is_fitted(self)
+        return capabilities.predict_loss(self.estimator_, self._check_rows(X, reset=False))
+
     def embed(self, X, layer=None):
         """Where the model sees each row; (n_rows, ...) -> (n_rows, m).
 

@@ -76,6 +76,18 @@ class Stub(ClassifierMixin, BaseEstimator):
         shifts = rng.normal(size=(n_draws or 20, *self.means_.shape))
         return np.stack([self._softmax(self._distances(X, shift)) for shift in shifts])
 
+    @available_if(_may("predict_loss"))
+    def predict_loss(self, X):
+        """The squared distance to the nearest mean; (n, m) -> (n,)."""
+        check_is_fitted(self)
+        return self._distances(X).min(axis=1)
+
+    @available_if(_may("embed"))
+    def embed(self, X):
+        """The row itself; (n, m) -> (n, m)."""
+        check_is_fitted(self)
+        return validate_data(self, X, reset=False)
+
     def _distances(self, X, shift=0):
         X = validate_data(self, X, reset=False)
         return ((X[:, np.newaxis] - self.means_ - shift) ** 2).sum(axis=2) / X.shape[1]

@@ -15,6 +15,7 @@ from skal.capabilities._embedding import (
     is_fitted,
     transform,
 )
+from skal.capabilities._loss import predict_loss
 from skal.capabilities._models import (
     allows_nan,
     continues_training,
@@ -39,6 +40,7 @@ __all__ = [
     "is_fitted",
     "is_semi_supervised",
     "last_step",
+    "predict_loss",
     "predict_proba",
     "require",
     "sample_proba",

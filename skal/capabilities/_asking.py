@@ -4,7 +4,7 @@ import numpy as np
 from sklearn.base import is_regressor
 
 from skal._rows import n_rows
-from skal.capabilities import _draws
+from skal.capabilities import _draws, _loss
 from skal.capabilities._answers import check_probabilities
 from skal.capabilities._models import is_torch_module, name_of
 
@@ -14,11 +14,12 @@ _ANY_MODEL = "use a model that has it"
 _ADVICE = {
     "predict_proba": "use a classifier with probabilities, such as LogisticRegression, NetClassifier, or "
     "CalibratedClassifierCV around this one",
+    "predict_loss": "use LossPredictionClassifier",
     "sample_proba": "use NetClassifier with a dropout module, EnsembleClassifier, or a forest",
 }
 
 # What models without a method of that name can be asked for all the same.
-_INFERRED = {"sample_proba": _draws.can_sample}
+_INFERRED = {"predict_loss": _loss.can_predict_loss, "sample_proba": _draws.can_sample}
 
 
 def supports(model, capability):
