@@ -202,7 +202,8 @@ def _changes_of_likeliest(proba, reference_proba):
         shift = of_label - agreement
         np.add(by_class, shift, out=t)
         np.abs(t, out=t)
-        yield np.einsum("i,ij->j", q, t) + of_label * (1 - 2 * np.maximum(largest + shift, 0))
+        # The likeliest label's own t, p_y + q_y - p . q, is at least q_y.
+        yield np.einsum("i,ij->j", q, t) + of_label * (1 - 2 * (largest + shift))
 
 
 def _blocks(n, k, n_references):

@@ -121,8 +121,8 @@ def test_scores_are_finite_and_hang_on_no_order(output, labels, seed, scale):
 
 @pytest.mark.parametrize(("output", "labels"), FORMS)
 def test_certain_rows_are_exactly_zero_and_so_is_what_moves_certain_probabilities_only(output, labels):
-    _, points, references = linear_model(n=4)
-    open_rows = np.full((7, 4), 0.25)
+    weights, points, references = linear_model(n=4)
+    open_rows = outputs(weights, references, "proba")
     kept = {"output": output, "labels": labels}
     np.testing.assert_array_equal(emoc(np.eye(4), points, open_rows, references, **kept), 0)
     certain = emoc(open_rows[:4], points, np.eye(4)[np.arange(7) % 4], references, **kept)
