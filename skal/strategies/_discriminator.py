@@ -7,12 +7,15 @@ from scipy import sparse
 from scipy.special import expit, logit
 from sklearn.base import BaseEstimator, ClassifierMixin
 
+from skal.selection._farthest_threads import shared_work
+
 __all__ = ["Discriminator"]
 
 _TINY = 30  # points of fewer coordinates get the narrow net
 _WIDTH, _RATE = 256, 1e-3
 _TINY_WIDTH, _TINY_RATE = 20, 1e-2
 _BATCH_ROWS = 512
+_PART_ROWS = 256  # of a batch, for one thread
 _MAX_EPOCHS = 1000
 _PATIENCE = 50  # epochs without a lower loss, after which none is expected
 _MAJORITY = 3  # rows of the larger side in an epoch, for each one of the smaller
@@ -57,7 +60,8 @@ class Discriminator(ClassifierMixin, BaseEstimator):
         weights = _class_weights(y) if self.class_weight == "balanced" else np.ones(len(y))
         # Where nothing can be learned, what is known at the start is all, and training ends soon.
         self._net = _Net([Z.shape[1], width, width, width, 1], logit(np.average(y, weights=weights)), rng)
-        self._train(self._scaled(Z), np.asarray(y, dtype=np.float32), weights, rate, rng)
+        with shared_work(Z.shape[0] * self._net.n_weights) as each:
+            self._train(self._scaled(Z), np.asarray(y, dtype=np.float32), weights, rate, rng, each)
         return self
 
     def predict_proba(self, Z):
@@ -73,7 +77,7 @@ class Discriminator(ClassifierMixin, BaseEstimator):
         centred = Z if self.center_ is None else Z - self.center_
         return (centred / self.scale_).astype(np.float32, copy=False)
 
-    def _train(self, Z, y, weights, rate, rng):
+    def _train(self, Z, y, weights, rate, rng, each):
         is_right = np.zeros(len(y), dtype=bool)  # when last seen
         lowest, since = np.inf, 0
         for rows, stand_for in islice(_epochs(y, rng), _MAX_EPOCHS):
@@ -82,7 +86,7 @@ class Discriminator(ClassifierMixin, BaseEstimator):
             loss = 0.0
             for start in range(0, len(rows), _BATCH_ROWS):
                 batch, share = rows[start : start + _BATCH_ROWS], shares[start : start + _BATCH_ROWS]
-                logits = self._net.step(Z[batch], y[batch], share, rate)
+                logits = self._net.step(Z[batch], y[batch], share, rate, each)
                 wrong_by = np.where(y[batch] == 1, -logits, logits)
                 is_right[batch] = wrong_by < 0
                 loss += (share * np.logaddexp(0, wrong_by)).sum() / len(rows)
@@ -96,9 +100,9 @@ class _Net:
 
     def __init__(self, widths, bias, rng):
         self._shapes = [(n_in + 1, n_out) for n_in, n_out in pairwise(widths)]  # the last row is the bias
-        n_weights = sum(n_in * n_out for n_in, n_out in self._shapes)
-        self._flat, self._gradient, self._mean, self._square = np.zeros((4, n_weights), dtype=np.float32)
-        self._weights, self._gradients = self._views(self._flat), self._views(self._gradient)
+        self.n_weights = sum(n_in * n_out for n_in, n_out in self._shapes)
+        self._flat, self._mean, self._square = np.zeros((3, self.n_weights), dtype=np.float32)
+        self._weights = self._views(self._flat)
         self._n_steps = 0
         for weight in self._weights:
             bound = np.sqrt(6 / (len(weight) - 1))  # He et al. (2015): keeps the variance of rectified units
@@ -114,26 +118,44 @@ class _Net:
             outputs.append(outputs[-1] @ weight[:-1] + weight[-1])
         return outputs
 
-    def step(self, Z, y, shares, rate):
-        """One step down the mean of the cross-entropies, weighted by `shares`; -> the logits before it."""
+    def step(self, Z, y, shares, rate, each):
+        """One step down the mean of the cross-entropies, weighted by `shares`; -> the logits before it.
+
+        `each` calls a function on every item: the parts of the batch, which are the same on any machine.
+        """
+        parts = [slice(start, start + _PART_ROWS) for start in range(0, len(y), _PART_ROWS)]
+        logits = np.empty(len(y), dtype=np.float32)
+        gradients = np.empty((len(parts), self.n_weights), dtype=np.float32)
+
+        def descend(i):
+            rows = parts[i]
+            logits[rows] = self._descend(Z[rows], y[rows], shares[rows] / len(y), self._views(gradients[i]))
+
+        each(descend, range(len(parts)))
+        self._adam(gradients.sum(axis=0), rate)
+        return logits
+
+    def _descend(self, Z, y, shares, gradients):
+        """Write the gradients of all layers; -> logits."""
         *inputs, logits = self.layers(Z)
         logits = logits[:, 0]
-        slope = (shares / len(y) * (expit(logits) - y))[:, np.newaxis]
+        slope = (shares * (expit(logits) - y))[:, np.newaxis]
         for i in reversed(range(len(inputs))):
-            self._gradients[i][:-1] = inputs[i].T @ slope
-            self._gradients[i][-1] = slope.sum(axis=0)
+            gradients[i][:-1] = inputs[i].T @ slope
+            gradients[i][-1] = slope.sum(axis=0)
             if i > 0:
                 slope = slope @ self._weights[i][:-1].T
                 slope *= np.sign(inputs[i])
-        self._adam(rate)
         return logits
 
-    def _adam(self, rate, decay=0.9, square_decay=0.999):
+    def _adam(self, gradient, rate, decay=0.9, square_decay=0.999):
         self._n_steps += 1
-        self._mean += (1 - decay) * (self._gradient - self._mean)
-        self._square += (1 - square_decay) * (self._gradient**2 - self._square)
-        unbiased = np.sqrt(self._square / (1 - square_decay**self._n_steps)) + 1e-8
-        self._flat -= rate / (1 - decay**self._n_steps) * self._mean / unbiased
+        self._mean *= decay
+        self._mean += (1 - decay) * gradient
+        self._square *= square_decay
+        self._square += (1 - square_decay) * gradient**2
+        rate *= np.sqrt(1 - square_decay**self._n_steps) / (1 - decay**self._n_steps)  # both start at 0
+        self._flat -= np.float32(rate) * self._mean / (np.sqrt(self._square) + 1e-8)
 
     def _views(self, flat):
         """The weights of each layer, as parts of one vector."""
