@@ -66,8 +66,7 @@ def emoc(proba, points, reference_proba, references, *, output="proba", labels="
             scores[rows] = _logit_change(proba[rows], labels) * kernel.mean(axis=0)
         else:
             scores[rows] = _mean_proba_change(proba[rows], reference_proba, kernel, labels)
-    # Of a certain label, rounding may leave a trace.
-    return np.where(proba.max(axis=1) < 1, np.maximum(scores, 0), 0)
+    return np.maximum(scores, 0) + 0.0
 
 
 def gaussian_process_emoc(mean, variance, covariance, *, labels="full"):
