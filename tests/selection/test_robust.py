@@ -9,7 +9,7 @@ import pytest
 from scipy import sparse
 from scipy.spatial.distance import cdist
 
-from skal.selection import _robust, k_center, robust_k_center
+from skal.selection import _robust, _robust_search, k_center, robust_k_center
 
 
 def radius_of(Z, centers, rows, n_outliers=0):
@@ -59,7 +59,7 @@ def test_it_is_the_best_of_all_subsets(seed, n, n_outliers):
 
 @pytest.mark.parametrize("n_outliers", [0, 2])
 def test_the_solver_alone_finds_the_best_too(n_outliers, monkeypatch):
-    monkeypatch.setattr(_robust, "swapped", lambda *args, **kwargs: None)
+    monkeypatch.setattr(_robust_search, "swapped", lambda *args, **kwargs: None)
     n_better = 0
     for seed in range(6):
         Z = np.random.RandomState(seed).normal(size=(14, 2))
@@ -148,13 +148,13 @@ def test_500_clustered_rows_are_proven(n_outliers):
 
 
 def test_cover_rows_are_added_only_where_they_are_needed(monkeypatch):
-    sizes, reduced = [], _robust.reduced
+    sizes, reduced = [], _robust_search.reduced
 
     def counted(within, bound):
         sizes.append(len(within))
         return reduced(within, bound)
 
-    monkeypatch.setattr(_robust, "reduced", counted)
+    monkeypatch.setattr(_robust_search, "reduced", counted)
     Z = clustered_rows(3000, 12, 4, seed=0)
     tracemalloc.start()
     answer = robust_k_center(Z, None, 12)
@@ -186,8 +186,8 @@ def test_a_solver_out_of_time_has_not_proven_anything(monkeypatch):
     Z = clustered_rows(50, 6, 3, seed=0)
     best = robust_k_center(Z, None, 8).radius
     assert best < radius_of(Z, None, k_center(Z, None, 8))
-    monkeypatch.setattr(_robust, "swapped", lambda *args, **kwargs: None)
-    monkeypatch.setattr(_robust, "solve", lambda *args, **kwargs: (None, False))
+    monkeypatch.setattr(_robust_search, "swapped", lambda *args, **kwargs: None)
+    monkeypatch.setattr(_robust_search, "solve", lambda *args, **kwargs: (None, False))
     with pytest.warns(UserWarning, match="no proof"):
         answer = robust_k_center(Z, None, 8)
     assert answer.lower_bound <= best < answer.radius
