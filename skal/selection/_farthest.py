@@ -12,9 +12,9 @@ __all__ = ["TIED", "Traversal"]
 TIED = 1e-12
 
 # How many rows with the largest bounds are kept in sight, at most at first; how many are traversed with all
-# their distances in memory, 8 MiB; and how many where ties are common, whose distances are exact.
+# their distances in memory, 2 MiB; and how many where ties are common, whose distances are exact.
 _FRONT = 4096
-_GROUP = 1024
+_GROUP = 512
 _TIED_GROUP = 256
 
 
@@ -205,7 +205,7 @@ class Race:
         """Choose n rows; or fewer, if then another row may come before. `keys` order the ties."""
         squares, table, limit = self.squares, self._table, self._group.limit
         has_rival = self._group.rival >= 0
-        while len(self.chosen) < n and not self.is_slow:
+        while len(self.chosen) < n:
             place = squares.argmax()
             farthest = squares.item(place)
             if farthest == -np.inf:
@@ -213,7 +213,7 @@ class Race:
             least = farthest * (1 - TIED) - 2 * self._error
             if has_rival or least <= limit or np.count_nonzero(squares >= least) > 1:
                 place = self._decided(np.flatnonzero(squares >= least), keys)
-                if place is None:
+                if place is None or self.is_slow:
                     return
             self._squares_then.append(squares.item(place))
             self.chosen.append(place)

@@ -10,8 +10,9 @@ _FEW_NEW = 128
 # The table of all cells and centres has as many rows at most.
 _MOST_CELLS = 128
 
-# Centres at a time.
+# Centres and rows at a time.
 _BLOCK = 4096
+_BLOCK_ROWS = 1024
 
 # Room for the rounding of square roots and sums, and of products of tiny numbers.
 _UP, _DOWN, _TINY = 1 + 1e-6, 1 - 1e-6, 1e-33
@@ -34,71 +35,61 @@ class Cells:
         self._set_pivots()
         self._cell = np.empty(len(points), dtype=np.uint16)
         self._reach = np.empty(len(points), dtype=np.float32)  # at least the distance to the pivot
-        self._looked = np.empty(len(points), dtype=np.int32)  # centres known of the own cell
+        self._looked = np.zeros(len(points), dtype=np.int32)  # first centres known in the own cell
         self._cell_of_center = np.empty(points.capacity, dtype=np.uint16)
         # At most the distance of each pivot to each centre.
         self._gap = np.empty((self._n_cells, points.capacity), dtype=np.float32)
         self._n_centers = 0
         for start in range(0, points.n_centers, _BLOCK):
-            X = _from_table(points.table[start : min(start + _BLOCK, points.n_centers)])
-            self.append(X, np.einsum("ij,ij->i", X[:, :-1], X[:, :-1]).astype(np.float64))
-        own = [self._centers_of(k) for k in range(self._n_cells)]
-        self._own = [(points.table[centers], points.slack[centers].max(initial=0)) for centers in own]
+            X = np.float32(-0.5) * points.table[start : min(start + _BLOCK, points.n_centers)]
+            self.append(X, np.einsum("ij,ij->i", X, X).astype(np.float64))
 
     def _set_pivots(self):
         """A few rounds of k-means on centres: the better the cells, the fewer distances."""
         n = self._points.n_centers
-        self._n_cells = min(int(np.sqrt(n)), _MOST_CELLS)
-        X = _from_table(self._points.table[: n : max(1, n // _BLOCK)])
+        root = np.sqrt(n)
+        # Products are fastest if their sides are multiples of 16.
+        self._n_cells = min(16 * round(root / 16) or int(root), _MOST_CELLS)
+        X = np.float32(-0.5) * self._points.table[: n : max(1, n // _BLOCK)]
         pivots = X[:: len(X) // self._n_cells][: self._n_cells]
         for _ in range(3):
-            cell = (X @ _as_table(pivots).T).argmin(axis=1)
+            cell = (X @ (-2 * pivots).T + _squared_lengths(pivots)).argmin(axis=1)
             member = np.zeros((self._n_cells, len(X)), dtype=np.float32)
             member[cell, np.arange(len(X))] = 1
             sizes = member.sum(axis=1, keepdims=True)
             pivots = np.where(sizes > 0, (member @ X) / np.maximum(sizes, 1), pivots)
-        self._pivots = _as_table(pivots)
-        self._squares = self._pivots[:, -1].astype(np.float64)
+        self._pivots, self._squares = -2 * pivots, _squared_lengths(pivots)
 
     def append(self, X, squares):
         """Take in centres, as `DensePoints.single` has them."""
         new = slice(self._n_centers, self._n_centers + len(X))
         self._n_centers = new.stop
         products = self._pivots @ X.T
+        products += self._squares[:, np.newaxis]
         self._cell_of_center[new] = products.argmin(axis=0)
         error = 2 * self._points.error * (squares + self._squares[:, np.newaxis]) + _TINY
         gap = np.sqrt(np.maximum(products + squares - error, 0)) * _DOWN
         self._gap[:, new] = np.where(np.isfinite(gap), gap, 0)
 
-    def start(self, rows, X, squares):
-        """Assign rows, a slice, to their cells; -> upper bounds of the squared distances by own cells."""
+    def assign(self, rows, X, squares):
+        """Assign rows, a slice, to their cells."""
         products = X @ self._pivots.T
-        cell = products.argmin(axis=1).astype(np.uint16)
+        products += self._squares
+        cell = products.argmin(axis=1)
         square = products[np.arange(len(X)), cell] + squares
         square += 2 * self._points.error * (squares + self._squares[cell]) + _TINY
         reach = np.sqrt(np.maximum(square, 0)) * _UP
         self._reach[rows] = np.where(np.isfinite(reach), reach, np.inf)
         self._cell[rows] = cell
-        self._looked[rows] = self._n_centers
-        order = np.argsort(cell, kind="stable")
-        X = X[order]
-        product, slack = np.full(len(X), np.inf), np.zeros(len(X))
-        for k, part in self._groups(cell[order]):
-            table, most_slack = self._own[k]
-            if len(table):
-                products = X[part] @ table.T
-                product[part] = products[np.arange(len(products)), products.argmin(axis=1)]
-                slack[part] = most_slack
-        bounds = np.empty(len(X))
-        bounds[order] = self._points.upper_by(product, squares[order], slack)
-        return bounds
 
     def tightened(self, rows, seen, bounds):
         """Upper bounds once the new centres in the own cells are looked at."""
         bounds = bounds.copy()
         known = np.maximum(seen, self._looked[rows])
-        places = np.flatnonzero(known < self._n_centers - _FEW_NEW)
-        places = places[np.argsort(self._cell[rows[places]], kind="stable")]
+        places = np.flatnonzero((known == 0) | (known < self._n_centers - _FEW_NEW))
+        cell = self._cell[rows[places]]
+        order = np.argsort(cell, kind="stable")
+        places, cell = places[order], cell[order]
 
         def look(group):
             k, part = group
@@ -108,7 +99,7 @@ class Cells:
                 upper = self._points.upper(*self._points.single(rows[part]), centers)
                 bounds[part] = np.minimum(bounds[part], upper)
 
-        self._points.each(look, self._groups(self._cell[rows[places]]))
+        self._points.each(look, self._groups(cell, _BLOCK_ROWS))
         self._looked[rows[places]] = self._n_centers
         return bounds
 
@@ -118,31 +109,24 @@ class Cells:
         cell = self._cell[rows[places]]
         order = np.lexsort((reach, cell))
         chunks = []
-        for k, group in self._groups(cell[order]):
-            for start in range(group.start, group.stop, size):
-                part = order[start : min(start + size, group.stop)]
-                close = self._gap[k, : self._n_centers] <= reach[part[-1]] * _UP
-                chunks.append((places[part], np.flatnonzero(close)))
+        for k, part in self._groups(cell[order], size):
+            part = order[part]
+            close = self._gap[k, : self._n_centers] <= reach[part[-1]] * _UP
+            chunks.append((places[part], np.flatnonzero(close)))
         return [chunk for chunk in chunks if len(chunk[1])]
 
     def _centers_of(self, k, first=0):
         return first + np.flatnonzero(self._cell_of_center[first : self._n_centers] == k)
 
-    def _groups(self, cell):
-        """Each cell with its part of an array in the order of cells, if it is not empty."""
-        ends = np.searchsorted(cell, np.arange(self._n_cells + 1)).tolist()
-        return [(k, slice(*ends[k : k + 2])) for k in range(self._n_cells) if ends[k] < ends[k + 1]]
+    def _groups(self, cell, size):
+        """Each cell with a part of an array in the order of cells, of at most this size."""
+        ends = np.searchsorted(cell, np.arange(self._n_cells + 1))
+        groups = []
+        for k in range(self._n_cells):
+            for start in range(ends[k], ends[k + 1], size):
+                groups.append((k, slice(start, min(start + size, ends[k + 1]))))
+        return groups
 
 
-def _from_table(table):
-    """Centres in single precision, and a 1, as `DensePoints.single` has them."""
-    X = np.float32(-0.5) * table
-    X[:, -1] = 1
-    return X
-
-
-def _as_table(pivots):
-    """The product of (x, 1) and a row is the squared distance to a pivot, without |x|^2."""
-    table = np.float32(-2) * pivots
-    table[:, -1] = np.einsum("ij,ij->i", pivots[:, :-1], pivots[:, :-1])
-    return table
+def _squared_lengths(pivots):
+    return np.einsum("ij,ij->i", pivots, pivots)

@@ -86,41 +86,47 @@ class TorchPoints(DensePoints):
         import torch
 
         self._torch, self._device = torch, device
-        self._table_there = self._empty(len(centers) + n_more, Z.shape[1] + 1)
+        self._table_there = self._empty(len(centers) + n_more, Z.shape[1])
+        self._norms_there = self._empty(len(centers) + n_more)
         super().__init__(Z, centers, n_more, each)
-        self._rows_there, self._squares_of_rows = self._empty(len(self), self.m + 1), np.empty(len(self))
-        for rows in slices(len(self), max(1, _BLOCK_VALUES // 8 // (self.m + 1))):
-            X, self._squares_of_rows[rows] = self.single(rows)
+        self._rows_there, self._squares_of_rows = self._empty(len(self), self.m), np.empty(len(self))
+        for rows in slices(len(self), max(1, _BLOCK_VALUES // 8 // max(1, self.m))):
+            X, self._squares_of_rows[rows] = self._narrowed(self._Z[rows])
             self._rows_there[rows] = self._there(X)
 
     def _empty(self, *shape):
         return self._torch.empty(shape, dtype=self._torch.float32, device=self._device)
 
     def _there(self, array):
-        return self._torch.from_numpy(array).to(self._device)
+        return self._torch.tensor(array, device=self._device)
 
     def _append(self, coordinates):
         first = self.n_centers
         super()._append(coordinates)
-        self._table_there[first : self.n_centers] = self._there(self.table[first : self.n_centers])
+        new = slice(first, self.n_centers)
+        self._table_there[new], self._norms_there[new] = (
+            self._there(self.table[new]),
+            self._there(self.norms[new]),
+        )
 
     def start(self):
         """Upper bounds of the squared distance of each row to the nearest centre; -> (n,)."""
         bounds = np.empty(len(self))
         for rows in slices(len(self), max(1, _BLOCK_VALUES // self.n_centers)):
-            _, least, nearest = self._products(rows, slice(0, self.n_centers))
+            _, least, nearest = self._products_there(rows, slice(0, self.n_centers))
             bounds[rows] = self.upper_by(least, self._squares_of_rows[rows], self.slack[nearest])
         return bounds
 
-    def _products(self, rows, centers):
+    def _products_there(self, rows, centers):
         """Products of rows and centres, there; the least of each row, and whose it is, here."""
         with _full_precision(self._torch):
             products = self._rows_there[rows] @ self._table_there[centers].T
+            products += self._norms_there[centers]
         least, nearest = products.min(dim=1)
         return products, least.cpu().numpy(), nearest.cpu().numpy()
 
     def _close_pairs(self, rows, centers, bounds):
-        products, least, nearest = self._products(self._there(rows), centers)
+        products, least, nearest = self._products_there(self._there(rows), centers)
         squares, slack = self._squares_of_rows[rows], self.slack[centers][nearest]
         limits, room = limits_of_products(least, squares, slack, self.error, TINY, bounds)
         is_close = products <= self._there(above(limits, least.dtype))

@@ -1,6 +1,7 @@
 """Rows, centres, and the squared distances between them: bounded by products, exact for few pairs."""
 
 import numpy as np
+from scipy import sparse
 
 from skal.selection._farthest_cells import Cells
 
@@ -17,6 +18,10 @@ TINY = 1e-33
 
 # Centres whose distances differ by less, relatively, need not be told apart in double precision.
 _SAME = 1e-13
+
+# If the squared distance of a typical row from 0 is not more than so many typical squared distances, no
+# origin is subtracted: a larger error costs less.
+_NEAR = 8
 
 # Rows at a time, where all are looked at: 2 MiB of 128 features.
 _BLOCK_ROWS = 4096
@@ -99,7 +104,7 @@ class Points:
         def look(chunk):
             places, centers = chunk
             of, to = self._close_pairs(rows[places], centers, bounds[places])
-            to = to + centers.start if isinstance(centers, slice) else centers[to]
+            to = np.arange(self.n_centers)[centers][to]
             np.minimum.at(values, places[of], self._to_centers(rows[places[of]], to))
 
         self.each(look, chunks)
@@ -142,7 +147,7 @@ class Points:
     def _pairs(self, rows, array, others):
         squares = np.empty(len(rows))
         for part in slices(len(rows), max(1, _PAIR_VALUES // max(1, self.m))):
-            squares[part] = self._squares(self._Z[rows[part]], array[others[part]])
+            squares[part] = self._squares(_rows_of(self._Z, rows[part]), _rows_of(array, others[part]))
         return squares
 
     def among(self, rows, exact=False):
@@ -162,14 +167,17 @@ class Points:
 class DensePoints(Points):
     """Points with an array of coordinates.
 
-    The origin is a typical row, and the unit a power of two which brings rows into the range of single
-    precision.
+    If rows are much farther from 0 than from each other, the origin is a typical row. The unit is a power of
+    two which brings rows into the range of single precision.
 
     Attributes
     ----------
     error : float
-    table : ndarray of float32 of shape (capacity, m + 1)
-        The product of its rows with (x, 1) is the lower bound of a squared distance, but for |x|^2.
+    table : ndarray of float32 of shape (capacity, m)
+        -2 y for each centre y.
+    norms : ndarray of float32 of shape (capacity,)
+        |y|^2, less its error. Added to a product x.(-2 y) it makes the lower bound of a squared distance, but
+        for |x|^2.
     slack : ndarray of float64 of shape (capacity,)
         From the lower to the upper bound, but for the slack of |x|^2.
     """
@@ -178,49 +186,52 @@ class DensePoints(Points):
         super().__init__(Z, centers, n_more, each)
         self.error = (3 * self.m + 32) * 2.0**-24
         self._set_origin()
-        self.table = np.empty((self.capacity, self.m + 1), dtype=np.float32)
+        self.table = np.empty((self.capacity, self.m), dtype=np.float32)
+        self.norms = np.empty(self.capacity, dtype=np.float32)
         self.slack = np.empty(self.capacity)
         for part in slices(len(centers), _BLOCK_ROWS):
             self._append(centers[part])
 
     def _set_origin(self):
         sample = self._Z[:: max(1, len(self) // 128)].astype(np.float64)
-        self._origin = np.median(sample, axis=0)
+        origin = np.median(sample, axis=0)
         if (sample == np.rint(sample)).all():  # whole numbers remain whole
-            self._origin = np.rint(self._origin)
-        most = 1000
-        if self._Z.dtype == np.float32:
-            self._origin, most = self._origin.astype(np.float32), 126
+            origin = np.rint(origin)
+        squares = ((sample - origin) ** 2).sum(axis=1)
+        if (origin**2).sum() <= _NEAR * np.median(squares):
+            origin = np.zeros_like(origin)
+        is_single = self._Z.dtype == np.float32
+        self._origin = origin.astype(np.float32) if is_single else origin
         sizes = np.abs(sample - self._origin).max(axis=1, initial=0)
-        exponent = np.frexp(np.median(sizes) or sizes.max())[1]
+        exponent, most = np.frexp(np.median(sizes) or sizes.max())[1], 126 if is_single else 1000
         # A power of two, so that nothing is rounded; none where there is range enough.
         self._scale = 1.0 if abs(exponent) < 20 else 2.0 ** np.clip(-exponent, -most, most)
         self.unit = 1 / self._scale
+        self._is_plain = is_single and self._scale == 1 and not self._origin.any()
 
     def _append(self, coordinates):
         new = slice(self.n_centers, self.n_centers + len(coordinates))
         self.n_centers = new.stop
         X, squares = self._narrowed(coordinates)
         np.multiply(X, np.float32(-2), out=self.table[new])
-        self.table[new, -1] = (1 - self.error) * squares
+        self.norms[new] = (1 - self.error) * squares
         self.slack[new] = 2 * self.error * squares
         if self._cells is not None:
             self._cells.append(X, squares)
 
     def single(self, rows):
-        """Rows in single precision, from the origin, and a 1; their squared lengths; -> (k, m + 1), (k,)."""
-        return self._narrowed(self._Z[rows])
+        """Rows in single precision, from the origin, and their squared lengths; -> (k, m), (k,)."""
+        return self._narrowed(_rows_of(self._Z, rows))
 
     def _narrowed(self, coordinates):
-        X = np.empty((len(coordinates), self.m + 1), dtype=np.float32)
-        if coordinates.dtype == self._origin.dtype == np.float32:
-            np.subtract(coordinates, self._origin, out=X[:, :-1])
-            if self._scale != 1:
-                X[:, :-1] *= np.float32(self._scale)
+        if coordinates.dtype != self._origin.dtype or self._origin.dtype != np.float32:
+            X = self._widened(coordinates).astype(np.float32)
+        elif self._is_plain:
+            X = coordinates
         else:
-            X[:, :-1] = self._widened(coordinates)
-        X[:, -1] = 1
-        squares = np.einsum("ij,ij->i", X[:, :-1], X[:, :-1]).astype(np.float64)
+            X = coordinates - self._origin
+            X *= np.float32(self._scale)
+        squares = np.einsum("ij,ij->i", X, X).astype(np.float64)
         if not np.isfinite(squares).all() and not np.isfinite(coordinates).all():
             raise ValueError(NOT_FINITE)
         return X, squares
@@ -230,33 +241,38 @@ class DensePoints(Points):
 
     def start(self):
         """Upper bounds of the squared distance of each row to the nearest centre; -> (n,)."""
-        bounds = np.empty(len(self))
         self._cells = Cells(self) if self.n_centers >= _FEW_CENTERS else None
+        bounds = np.full(len(self), np.inf)
 
         def look(rows):
-            X, squares = self.single(rows)
+            X, squares = self._narrowed(self._Z[rows])
             if self._cells is None:
                 bounds[rows] = self.upper(X, squares, slice(0, self.n_centers))
             else:
-                bounds[rows] = self._cells.start(rows, X, squares)
+                self._cells.assign(rows, X, squares)
 
         self.each(look, slices(len(self), _BLOCK_ROWS))
-        return bounds
+        return self.tightened(np.arange(len(self)), np.zeros(len(self), dtype=np.int32), bounds)
 
     def upper(self, X, squares, centers):
         """Upper bounds of the squared distances of points to the nearest of these centres."""
-        products = X @ self.table[centers].T
+        products = self._products(X, centers)
         nearest = products.argmin(axis=1)
         return self.upper_by(products[np.arange(len(X)), nearest], squares, self.slack[centers][nearest])
 
     def upper_by(self, products, squares, slack):
-        """Upper bounds of squared distances, each by the product of a point and a row of the table."""
+        """Upper bounds of squared distances, each by a product and a norm."""
         bounds = products + (1 + self.error) * squares + slack + TINY
         return np.where(np.isfinite(bounds), bounds, np.inf)
 
     def _single(self, rows, centers):
         X, squares = self.single(rows)
-        return X @ self.table[centers].T, squares, self.slack[centers], self.error, TINY
+        return self._products(X, centers), squares, self.slack[centers], self.error, TINY
+
+    def _products(self, X, centers):
+        products = X @ self.table[centers].T
+        products += self.norms[centers]
+        return products
 
     def _double(self, rows, centers):
         centers = np.arange(self.n_centers)[centers]
@@ -283,6 +299,12 @@ class DensePoints(Points):
         left, right = np.hstack([-2 * X, squares, ones]), np.hstack([X, ones, squares])
         self.each(lambda part: np.dot(left[part], right.T, out=table[part]), slices(len(rows), 128))
         return 2 * error_in_double(self.m, X) * squares.max()
+
+
+def _rows_of(array, rows):
+    """``array[rows]``, faster where that is possible."""
+    is_fast = not sparse.issparse(array) and array.flags.c_contiguous
+    return array.take(rows, axis=0) if is_fast else array[rows]
 
 
 def limits_of_products(least, squares, slack, error, tiny, bounds):

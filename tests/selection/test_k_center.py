@@ -127,8 +127,8 @@ def kind(request, monkeypatch):
     """Turns an array into one kind of input; "torch" is a GPU's part played by torch's CPU device."""
     if request.param == "torch":
         monkeypatch.setattr(_k_center, "_placed", lambda *arguments: TorchPoints(*arguments[:-1], "cpu"))
-    types = {"csr": sparse.csr_matrix, "float32": lambda Z: Z.astype(np.float32)}
-    return types.get(request.param, np.asarray)
+    types = {"csr": sparse.csr_matrix, "float64": np.asarray}
+    return types.get(request.param, lambda Z: Z.astype(np.float32, copy=False))
 
 
 @pytest.mark.parametrize("cloud", CLOUDS)
@@ -406,8 +406,17 @@ def test_torch_multiplies_in_full_precision_and_keeps_the_users_choice():
 
 def test_inputs_are_not_written_to(kind):
     rng = np.random.RandomState(0)
-    Z, centers = rng.normal(size=(300, 4)), rng.normal(size=(70, 4))
-    Z.flags.writeable = centers.flags.writeable = False
-    k_center(kind(Z), kind(centers), 20, return_distances=True)
-    k_center(Z, centers, 20)
-    k_center(np.asfortranarray(Z), centers[:, ::-1], 20)
+    Z, centers = kind(rng.normal(size=(300, 4))), kind(rng.normal(size=(70, 4)))
+    for array in (Z, centers):
+        numbers = array.data if sparse.issparse(array) else array
+        numbers.flags.writeable = False
+    k_center(Z, centers, 20, return_distances=True)
+    k_center(Z, None, 20)
+
+
+def test_the_layout_in_memory_does_not_matter():
+    rng = np.random.RandomState(0)
+    wide, centers = rng.normal(size=(300, 10)).astype(np.float32), rng.normal(size=(70, 5)).astype(np.float32)
+    rows = k_center(wide[:, :5].copy(), centers, 20)
+    for Z in (np.asfortranarray(wide[:, :5]), wide[:, :5], wide[:, 4::-1][:, ::-1]):
+        np.testing.assert_array_equal(k_center(Z, np.asfortranarray(centers), 20), rows)
