@@ -9,7 +9,7 @@ import numpy as np
 
 from skal.selection._robust_search import Search
 
-__all__ = ["RobustKCenter", "robust_k_center"]
+__all__ = ["RobustKCenter", "count_outliers", "robust_k_center"]
 
 # Nothing is begun any more when this share of the time is left: a solver may overrun its limit.
 _RESERVE = 0.05
@@ -111,7 +111,7 @@ def robust_k_center(Z, centers, n, seed=0, *, outliers=1e-4, time_limit=30.0, ca
     candidates = np.arange(Z.shape[0]) if candidates is None else np.asarray(candidates, dtype=np.intp)
     if n > len(candidates):
         raise ValueError(f"robust_k_center was asked for n={n} of {len(candidates)} candidates; lower n.")
-    search = Search(Z, centers, n, candidates, _count(outliers, Z.shape[0]), seed, deadline)
+    search = Search(Z, centers, n, candidates, count_outliers(outliers, Z.shape[0]), seed, deadline)
     search.run(centers)
     radius, lower_bound = search.radius, search.lower_bound()
     gap = 0.0 if lower_bound == radius else (radius - lower_bound) / radius
@@ -126,6 +126,6 @@ def robust_k_center(Z, centers, n, seed=0, *, outliers=1e-4, time_limit=30.0, ca
     return RobustKCenter(search.ordered(), radius, lower_bound, gap)
 
 
-def _count(outliers, n_rows):
+def count_outliers(outliers, n_rows):
     """The share of outliers in rows, fewer than all."""
     return min(math.floor(round(outliers * n_rows, 9)), n_rows - 1)

@@ -9,7 +9,7 @@ from skal._compat import Interval, StrOptions
 from skal._rows import n_rows
 from skal.selection import distance_to_nearest, k_center, robust_k_center, top
 from skal.selection._nearest import outlier_radius, radius_with_each
-from skal.selection._robust import _count as count_outliers
+from skal.selection._robust import count_outliers
 from skal.strategies._embedding import EmbeddingStrategy
 
 __all__ = ["CoreSet"]

@@ -205,7 +205,7 @@ def test_a_solver_out_of_time_has_not_proven_anything(monkeypatch):
     ],
 )
 def test_outliers_are_a_share_that_is_rounded_down(outliers, n_rows, n_outliers):
-    assert _robust._count(outliers, n_rows) == n_outliers
+    assert _robust.count_outliers(outliers, n_rows) == n_outliers
 
 
 def test_the_row_that_covers_most_comes_first():
