@@ -1,6 +1,6 @@
 """Facility location against apricot and the plain greedy search: seconds, memory, the sum that is reached.
 
-    SKAL_DATA=folder python benchmarks/facility_location.py               # 3 minutes of one core
+    SKAL_DATA=folder python benchmarks/facility_location.py               # 4 minutes of one core
     SKAL_DATA=folder python benchmarks/facility_location.py --only large  # skal alone, to 60,000 rows
 
 Rows are the first of the 60,000 x 128 activations of MNIST by `features.py`, in single precision; all may be
