@@ -6,6 +6,7 @@ from time import monotonic
 from typing import NamedTuple
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 from skal.selection._robust_search import Search
 
@@ -111,8 +112,11 @@ def robust_k_center(Z, centers, n, seed=0, *, outliers=1e-4, time_limit=30.0, ca
     candidates = np.arange(Z.shape[0]) if candidates is None else np.asarray(candidates, dtype=np.intp)
     if n > len(candidates):
         raise ValueError(f"robust_k_center was asked for n={n} of {len(candidates)} candidates; lower n.")
-    search = Search(Z, centers, n, candidates, count_outliers(outliers, Z.shape[0]), seed, deadline)
-    search.run(centers)
+    n_outliers = count_outliers(outliers, Z.shape[0])
+    with threadpool_limits(1, user_api="blas"):  # thousands of small products, whose threads would only wait
+        search = Search(Z, centers, n, candidates, n_outliers, seed, deadline)
+        search.run(centers)
+        rows = search.ordered()
     radius, lower_bound = search.radius, search.lower_bound()
     gap = 0.0 if lower_bound == radius else (radius - lower_bound) / radius
     if gap > 0:
@@ -123,7 +127,7 @@ def robust_k_center(Z, centers, n, seed=0, *, outliers=1e-4, time_limit=30.0, ca
             UserWarning,
             stacklevel=2,
         )
-    return RobustKCenter(search.ordered(), radius, lower_bound, gap)
+    return RobustKCenter(rows, radius, lower_bound, gap)
 
 
 def count_outliers(outliers, n_rows):
