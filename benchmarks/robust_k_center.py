@@ -1,7 +1,7 @@
 """robust_k_center: seconds, proven gaps, and how much smaller than the farthest-first radius it gets.
 
-    python benchmarks/robust_k_center.py                  # 4 minutes on two cores
-    python benchmarks/robust_k_center.py --only clustered
+    python benchmarks/robust_k_center.py                  # 2 minutes of one core
+    python benchmarks/robust_k_center.py --only clustered  # needs no features
 
 Clustered rows: 20 normal clusters of different widths in 8 dimensions, 20 or 30 rows of them chosen; with
 30 some clusters must be divided, which is harder. MNIST: activations of a CNN (see features.py), the first
