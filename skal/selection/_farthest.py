@@ -24,9 +24,8 @@ class Group(NamedTuple):
     rows: np.ndarray
     #: Other rows are no farther, in squared distance,
     limit: float
-    #: but for some that are tied with these: no farther than `ceiling`, and no priority is above `rival`.
+    #: but for some that are tied with these, have smaller priorities, and are no farther than this.
     ceiling: float = -np.inf
-    rival: int = -1
 
 
 class Traversal:
@@ -56,6 +55,7 @@ class Traversal:
         self._front, self._front_limit = np.empty(0, dtype=np.intp), np.inf
         self._least_front = self._front_size = min(max(2 * n, _GROUP), _FRONT)
         self._group_size = self._most = min(max(4 * n, 64), _GROUP)
+        self._has_ties = False
 
     def exclude(self, rows):
         """Leave these rows out: they are chosen already."""
@@ -129,10 +129,8 @@ class Traversal:
         tied = band[self._bounds[band] >= farthest * (1 - TIED)]
         others = self._bounds.copy()
         others[tied] = -np.inf
-        keys = priority(self._seed, tied)
-        order = np.argsort(keys)[::-1]
-        rival = int(keys[order[_TIED_GROUP]]) if len(tied) > _TIED_GROUP else -1
-        return Group(tied[order[:_TIED_GROUP]], others.max(), farthest, rival)
+        first = tied[np.argsort(priority(self._seed, tied))[::-1][:_TIED_GROUP]]
+        return Group(first, others.max(), farthest if len(first) < len(tied) else -np.inf)
 
     def _update(self, rows, limit=-np.inf):
         """Compare rows with the centres that are new to them, unless they prove to be below the limit before.
@@ -155,11 +153,11 @@ class Traversal:
 
     def _traverse(self, group, n):
         """Choose up to n rows of the group, as long as no other row can be before them."""
-        table, error = self._points.among(group.rows, exact=self._most == _TIED_GROUP)
+        table, error = self._points.among(group.rows, self._has_ties)
         race = Race(group, self._values[group.rows], table, error, self._points.between)
         race.run(n, priority(self._seed, group.rows))
         if race.is_slow:
-            self._group_size = self._most = _TIED_GROUP
+            self._has_ties, self._group_size, self._most = True, _TIED_GROUP, _TIED_GROUP
         self._bounds[group.rows] = race.squares + error
         new = group.rows[race.chosen]
         self.exclude(new)
@@ -204,14 +202,14 @@ class Race:
     def run(self, n, keys):
         """Choose n rows; or fewer, if then another row may come before. `keys` order the ties."""
         squares, table, limit = self.squares, self._table, self._group.limit
-        has_rival = self._group.rival >= 0
+        is_tied = self._group.ceiling > -np.inf
         while len(self.chosen) < n:
             place = squares.argmax()
             farthest = squares.item(place)
             if farthest == -np.inf:
                 return
             least = farthest * (1 - TIED) - 2 * self._error
-            if has_rival or least <= limit or np.count_nonzero(squares >= least) > 1:
+            if is_tied or least <= limit or np.count_nonzero(squares >= least) > 1:
                 place = self._decided(np.flatnonzero(squares >= least), keys)
                 if place is None or self.is_slow:
                     return
@@ -239,9 +237,7 @@ class Race:
         tied = exact >= farthest * (1 - TIED)
         first = np.flatnonzero(tied)[keys[places[tied]].argmax()]
         group = self._group
-        is_sure = farthest * (1 - TIED) > group.limit
-        if group.rival >= 0:
-            is_sure &= int(keys[places[first]]) > group.rival and exact[first] >= group.ceiling * (1 - TIED)
+        is_sure = farthest * (1 - TIED) > group.limit and exact[first] >= group.ceiling * (1 - TIED)
         # The first row of all is sure: the group was made for it.
         return places[first] if is_sure or not self.chosen else None
 

@@ -47,9 +47,8 @@ class Cells:
     def _set_pivots(self):
         """A few rounds of k-means on centres: the better the cells, the fewer distances."""
         n = self._points.n_centers
-        root = np.sqrt(n)
-        # Products are fastest if their sides are multiples of 16.
-        self._n_cells = min(16 * round(root / 16) or int(root), _MOST_CELLS)
+        # Few large cells beat many small ones, and products like sides that are multiples of 16.
+        self._n_cells = min(16 * round(np.sqrt(n) / 32) or 8, _MOST_CELLS)
         X = np.float32(-0.5) * self._points.table[: n : max(1, n // _BLOCK)]
         pivots = X[:: len(X) // self._n_cells][: self._n_cells]
         for _ in range(3):

@@ -1,7 +1,6 @@
 """Rows, centres, and the squared distances between them: bounded by products, exact for few pairs."""
 
 import numpy as np
-from scipy import sparse
 
 from skal.selection._farthest_cells import Cells
 
@@ -270,7 +269,7 @@ class DensePoints(Points):
         return self._products(X, centers), squares, self.slack[centers], self.error, TINY
 
     def _products(self, X, centers):
-        products = X @ self.table[centers].T
+        products = X @ _rows_of(self.table, centers).T
         products += self.norms[centers]
         return products
 
@@ -303,7 +302,7 @@ class DensePoints(Points):
 
 def _rows_of(array, rows):
     """``array[rows]``, faster where that is possible."""
-    is_fast = not sparse.issparse(array) and array.flags.c_contiguous
+    is_fast = isinstance(rows, np.ndarray) and isinstance(array, np.ndarray) and array.flags.c_contiguous
     return array.take(rows, axis=0) if is_fast else array[rows]
 
 

@@ -147,6 +147,13 @@ def test_it_is_the_brute_force(cloud, kind):
     assert_is_brute_force(Z, Z[rng.randint(1200, size=100)], 40, seed=2)
 
 
+@pytest.mark.parametrize("scale", [1.0, 1 / 3])
+def test_rows_that_are_all_as_far_away(scale, kind, in_small_parts):
+    Z = kind(scale * np.array(list(itertools.permutations([1.0, 2.0, 4.0, 7.0, 9.0]))))
+    for seed in range(4):
+        assert_is_brute_force(Z, kind(np.zeros((1, 5))), 40, seed)
+
+
 @pytest.mark.parametrize("shape", [(1, 1), (1, 3), (2, 1), (5, 0), (40, 1), (300, 70)])
 @pytest.mark.parametrize("c", [0, 1, 80])
 def test_any_shape_and_number_of_rows(shape, c, kind):
@@ -186,6 +193,16 @@ def test_near_ties_are_decided_in_double_precision():
     assert len(set(np.linalg.norm(Z.astype(np.float32), axis=1).tolist())) < 10
     assert_is_brute_force(Z, np.zeros((1, 2)), 30)
     assert k_center(Z, np.zeros((1, 2)), 1)[0] == radius.argmax()
+
+
+def test_a_chain_of_near_ties(in_small_parts):
+    """Each row is tied with the next two, and not with the third."""
+    rng = np.random.RandomState(0)
+    for seed in range(5):
+        directions = rng.normal(size=(120, 8))
+        lengths = 1 + 2e-13 * rng.permutation(120)
+        Z = directions * (lengths / np.linalg.norm(directions, axis=1))[:, np.newaxis]
+        assert_is_brute_force(Z, np.zeros((1, 8)), 30, seed)
 
 
 def test_the_centers_of_one_call_are_those_of_many():
