@@ -93,10 +93,11 @@ def test_clusters_far_from_the_origin_and_from_each_other_lose_no_digits():
 
 def test_half_of_the_greedy_radius_is_no_bound_where_there_are_outliers():
     """A public bug: the search starts at half of the farthest-first radius, which covers the outliers."""
-    cluster = np.linspace(0, 0.5, 50)
-    Z = np.column_stack([np.append(cluster, [100.0, -100.0]), np.append(np.zeros(50), [100.0, -100.0])])
+    Z = np.column_stack([np.linspace(0, 0.5, 50), np.zeros(50)])
+    Z = np.vstack([Z, [[100.0, 100.0], [100.0, 110.0]]])
     greedy = k_center(Z, None, 1)
     assert radius_of(Z, None, greedy) > 140
+    assert radius_of(Z, None, greedy, n_outliers=2) == 0.5
     answer = robust_k_center(Z, None, 1, outliers=2 / 52)
     assert answer.radius == pytest.approx(0.5 * 25 / 49)
     assert answer.gap == 0
@@ -114,12 +115,14 @@ def test_centers_are_points_and_rows_are_positions_in_what_is_passed():
     """Bug G14: positions among the unlabelled rows mixed up with those among all."""
     X = clustered_rows(60, 8, 3, seed=1)
     labeled, unlabeled = np.arange(0, 60, 6), np.setdiff1d(np.arange(60), np.arange(0, 60, 6))
-    of_all = robust_k_center(X, X[labeled], 4, candidates=unlabeled)
-    of_unlabeled = robust_k_center(X[unlabeled], X[labeled], 4)
+    of_all = robust_k_center(X, X[labeled], 10, candidates=unlabeled)
+    of_unlabeled = robust_k_center(X[unlabeled], X[labeled], 10)
     assert np.isin(of_all.rows, unlabeled).all()
-    check_answer(of_all, X, X[labeled], 4, 0)
-    check_answer(of_unlabeled, X[unlabeled], X[labeled], 4, 0)
+    check_answer(of_all, X, X[labeled], 10, 0)
+    check_answer(of_unlabeled, X[unlabeled], X[labeled], 10, 0)
     assert of_all.radius == pytest.approx(of_unlabeled.radius)
+    greedy = unlabeled[k_center(X[unlabeled], X[labeled], 10)]
+    assert of_all.radius < 0.99 * radius_of(X, X[labeled], greedy)
     elsewhere = X[labeled] + 0.01  # no rows of X at all
     check_answer(robust_k_center(X, elsewhere, 4), X, elsewhere, 4, 0)
 
