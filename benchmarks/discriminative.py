@@ -5,8 +5,8 @@
 * mnist: 60,000 rows, the 128 activations by `features.py`; the first 1,000 are labelled, the others are the
   pool; a batch of 100 in 10 mini-queries, each with a fresh net.
 * training: one of these nets, on the labelled rows and 10,000 others. "published" has batches of 128, steps
-  of 0.0001, all rows in each epoch, and points as they are; it and skal's have three seeds. Agreement is the
-  mean rank correlation of the scores of the 10,000 rows with those of the published nets of other seeds.
+  of 0.0001, all rows in each epoch, and points as they are. Agreement is the mean rank correlation of the
+  scores of the 10,000 rows with those of the published nets of two other seeds.
 * digits: the 1,797 rows of 64 pixels of scikit-learn's, 100 of them labelled; a batch of 10. scikit-activeml
   refits a classifier for each of the 10, on all rows; so does skal here, with n_batches=10 and a ratio that
   takes all. Both with logistic regression, where they should choose the same rows (agreement: the share of
@@ -90,7 +90,7 @@ def published_training(labeled, pool, n, seed):
     from skal.strategies import _discriminator
 
     _discriminator._BATCH_ROWS, _discriminator._RATE, _discriminator._MAJORITY = 128, 1e-4, len(pool)
-    _discriminator.Discriminator._scaled = lambda net, Z: Z
+    _discriminator.Discriminator._levelled = lambda net, Z: Z
     return skal_training(labeled, pool, n, seed)
 
 
@@ -151,7 +151,7 @@ def agreement(case, name, number, results):
     if case == "training":
         others = [results[key]["answer"] for key in results if key[0] == "published" and key[1] != number]
         return np.mean([spearmanr(own, other).statistic for other in others])
-    if case == "digits" and ("scikit-activeml", number) in results:
+    if name in ("skal", "scikit-activeml") and ("scikit-activeml", number) in results:
         return np.isin(own, results["scikit-activeml", number]["answer"]).mean()
     return np.nan
 

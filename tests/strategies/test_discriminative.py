@@ -13,7 +13,8 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.svm import LinearSVC
 
 from skal import ActiveLearner, NetClassifier
-from skal.strategies.discriminative import DiscriminativeAL, _sizes
+from skal.strategies import DiscriminativeAL
+from skal.strategies.discriminative import _sizes
 
 X, Y = load_digits(return_X_y=True)
 X = X / 16
