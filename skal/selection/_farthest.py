@@ -61,19 +61,20 @@ class Traversal:
         """Leave these rows out: they are chosen already."""
         self._bounds[rows] = -np.inf
 
-    def take(self, n):
-        """The next n rows, and their squared distances at their turn; -> (n,) int, (n,) float64."""
+    def take(self, n, with_squares=False):
+        """The next n rows, and their squared distances at their turn, or zeros; -> (n,) int, (n,) float64."""
         rows, squares = [], []
         while len(rows) < n:
             group = self._next_group()
             if group is None:
                 left = np.where(self._bounds > -np.inf, 0.0, -np.inf)
                 rows.extend(top(left, n - len(rows), self._seed))
-                squares.extend([0.0] * (n - len(squares)))
-            else:
-                race = self._traverse(group, n - len(rows))
-                rows.extend(group.rows[race.chosen])
+                break
+            race = self._traverse(group, n - len(rows))
+            rows.extend(group.rows[race.chosen])
+            if with_squares:
                 squares.extend(race.exact_squares())
+        squares.extend([0.0] * (n - len(squares)))
         return np.array(rows, dtype=np.intp), np.array(squares)
 
     def _next_group(self):
@@ -187,13 +188,8 @@ class Race:
     """
 
     def __init__(self, group, values, table, error, between):
-        self._group, self._values, self._table, self._error, self._between = (
-            group,
-            values,
-            table,
-            error,
-            between,
-        )
+        self._group, self._values, self._between = group, values, between
+        self._table, self._error = table, error
         np.fill_diagonal(table, -np.inf)
         self.squares = values.copy()
         self.chosen, self._squares_then = [], []
@@ -225,9 +221,8 @@ class Race:
     def exact_squares(self):
         """Squared distances of the chosen rows to the centres and chosen rows before them."""
         chosen = np.array(self.chosen, dtype=np.intp)
-        return self._exact(
-            chosen, np.array(self._squares_then), chosen, np.tri(len(chosen), k=-1, dtype=bool)
-        )
+        is_before = np.tri(len(chosen), k=-1, dtype=bool)
+        return self._exact(chosen, np.array(self._squares_then), chosen, is_before)
 
     def _decided(self, places, keys):
         """The next row by exact distances, or None; `places` are those that may be tied."""

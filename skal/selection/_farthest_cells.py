@@ -7,12 +7,15 @@ __all__ = ["Cells"]
 # Fewer centres that are new to a row are not worth a first look at those in its own cell.
 _FEW_NEW = 128
 
+# Fewer rows are looked at sooner than threads have begun.
+_FEW_ROWS = 16384
+
 # The table of all cells and centres has as many rows at most.
 _MOST_CELLS = 128
 
 # Centres and rows at a time.
 _BLOCK = 4096
-_BLOCK_ROWS = 1024
+_BLOCK_ROWS = 4096
 
 # Room for the rounding of square roots and sums, and of products of tiny numbers.
 _UP, _DOWN, _TINY = 1 + 1e-6, 1 - 1e-6, 1e-33
@@ -98,7 +101,12 @@ class Cells:
                 upper = self._points.upper(*self._points.single(rows[part]), centers)
                 bounds[part] = np.minimum(bounds[part], upper)
 
-        self._points.each(look, self._groups(cell, _BLOCK_ROWS))
+        groups = self._groups(cell, _BLOCK_ROWS)
+        if len(places) < _FEW_ROWS:
+            for group in groups:
+                look(group)
+        else:
+            self._points.each(look, groups)
         self._looked[rows[places]] = self._n_centers
         return bounds
 

@@ -118,19 +118,21 @@ class Points:
 
     def _close_pairs_by(self, expansion, bounds):
         products, squares, slack, error, tiny = expansion
+        rows = np.arange(len(bounds))
         nearest = products.argmin(axis=1)
-        least = products[np.arange(len(bounds)), nearest]
+        least = products[rows, nearest]
         limits, room = limits_of_products(least, squares, slack[nearest], error, tiny, bounds)
         if not np.isfinite(room + least).all():  # out of the range of single precision
             return np.divmod(np.arange(products.size), products.shape[1])
         is_open = least <= limits
-        is_settled = is_open & (products.dtype == np.float64)
-        is_settled &= room <= _SAME * (least + (1 - error) * squares)
-        settled, places = np.flatnonzero(is_settled), np.flatnonzero(is_open & ~is_settled)
-        if len(places) < len(bounds):
-            products, limits = products[places], limits[places]
-        of, to = np.divmod(np.flatnonzero(products <= above(limits, products.dtype)), products.shape[1])
-        return np.concatenate([places[of], settled]), np.concatenate([to, nearest[settled]])
+        products[rows, nearest] = np.inf
+        has_more = is_open & (products[rows, products.argmin(axis=1)] <= limits)
+        if products.dtype == np.float64:
+            has_more &= room > _SAME * (least + (1 - error) * squares)
+        nearest_of, more_of = np.flatnonzero(is_open), np.flatnonzero(has_more)
+        more = products[more_of] <= above(limits[more_of], products.dtype)
+        of, to = np.divmod(np.flatnonzero(more), products.shape[1])
+        return np.concatenate([nearest_of, more_of[of]]), np.concatenate([nearest[nearest_of], to])
 
     def _to_centers(self, rows, centers):
         squares = np.empty(len(rows))

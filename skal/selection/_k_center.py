@@ -57,8 +57,8 @@ def k_center(Z, centers, n, seed=0, *, device="auto", return_distances=False):
     -----
     The traversal is lazy. Once known, the distance of a row to the nearest centre is an upper bound for good,
     and most rows are never looked at again. Products in single precision, with a bound of their rounding,
-    leave few pairs of points to be compared in double precision. Besides Z and `centers`, memory holds the
-    centres once more, some numbers for each row, and blocks of some MiB.
+    leave few pairs of points to be compared in double precision. Besides Z and `centers`, memory holds all
+    centres once more, in single precision, some numbers for each row, and blocks of a few MiB.
 
     References
     ----------
@@ -76,12 +76,12 @@ def k_center(Z, centers, n, seed=0, *, device="auto", return_distances=False):
     >>> distances
     array([9., 2., 1.])
     """
-    Z = _points(Z)
-    centers = _points(np.empty((0, Z.shape[1])) if centers is None else centers)
+    Z = _as_points(Z)
+    centers = _as_points(np.empty((0, Z.shape[1])) if centers is None else centers)
     if n > Z.shape[0]:
         raise ValueError(f"k_center was asked for n={n} of {Z.shape[0]} rows; lower n.")
     n_asked = min(n + bool(return_distances), Z.shape[0])
-    rows, distances = _farthest_first(Z, centers, n_asked, seed, device)
+    rows, distances = _farthest_first(Z, centers, n_asked, seed, device, return_distances)
     if not return_distances:
         return rows
     return rows[:n], np.append(distances, np.zeros(n + 1 - n_asked))  # all rows chosen: nothing is left
@@ -114,7 +114,7 @@ def cover_radius(Z, centers):
     return float(k_center(Z, centers, 0, return_distances=True)[1][0])
 
 
-def _farthest_first(Z, centers, n, seed, device):
+def _farthest_first(Z, centers, n, seed, device, with_distances):
     first, unknown = np.empty(0, dtype=np.intp), np.empty(0)
     if n == 0:
         return first, unknown
@@ -127,7 +127,7 @@ def _farthest_first(Z, centers, n, seed, device):
         points.add(first)
         traversal = Traversal(points, seed, n)
         traversal.exclude(first)
-        rows, squares = traversal.take(n - len(first))
+        rows, squares = traversal.take(n - len(first), with_distances)
     return np.append(first, rows), np.append(unknown, np.sqrt(squares) * points.unit)
 
 
@@ -141,8 +141,14 @@ def _placed(Z, centers, n, each, device):
     return TorchPoints(Z, centers, n, each, device)
 
 
-def _points(array):
-    return sparse.csr_array(array) if sparse.issparse(array) else np.asarray(array)
+def _as_points(array):
+    if not sparse.issparse(array):
+        return np.asarray(array)
+    rows = sparse.csr_array(array)
+    if not rows.has_canonical_format:  # entries twice in one place
+        rows = rows.copy()
+        rows.sum_duplicates()
+    return rows
 
 
 def _closest_to_mean(Z, seed):

@@ -431,6 +431,18 @@ def test_inputs_are_not_written_to(kind):
     k_center(Z, None, 20)
 
 
+def test_entries_of_a_csr_matrix_may_be_twice_in_a_place_and_in_any_order():
+    rng = np.random.RandomState(0)
+    rows, columns, numbers = rng.randint(200, size=900), rng.randint(6, size=900), rng.normal(size=900)
+    order = np.argsort(rows, kind="stable")
+    ends = np.searchsorted(rows[order], np.arange(201))
+    Z = sparse.csr_matrix((numbers[order], columns[order], ends), shape=(200, 6))
+    entries = Z.data.copy()
+    assert_is_brute_force(Z, Z[:3], 40)
+    assert_is_brute_force(Z, Z[:0], 40)
+    np.testing.assert_array_equal(Z.data, entries)
+
+
 def test_the_layout_in_memory_does_not_matter():
     rng = np.random.RandomState(0)
     wide, centers = rng.normal(size=(300, 10)).astype(np.float32), rng.normal(size=(70, 5)).astype(np.float32)
