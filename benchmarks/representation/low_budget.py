@@ -7,8 +7,8 @@
 
 Cold start: strategies that need no label choose the first ten rows, too; for the others these are random, the
 same for all in one seed. Then ten a round. ProbCover's radius is the largest with which 95 % of the balls
-hold one pseudo-class only, as its authors choose it, or, "half pure", 50 %. "Margin after TypiClust" has its first ten rows of TypiClust, and
-so tells a good start from a good way on.
+hold one pseudo-class only, as its authors choose it, or, "half pure", 50 %. "Margin after TypiClust" has its
+first ten rows of TypiClust, and so tells a good start from a good way on.
 
 Logistic regression on self-supervised features, frozen; pool and test rows are drawn anew in each seed. On
 two cores: 64 principal components, pools of 10,000 images, and 20,000 others to test on.
