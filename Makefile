@@ -4,10 +4,13 @@ BIN := .venv/bin
 # One thread per process: the test and demo workers share the cores.
 RUN := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 MPLBACKEND=Agg
 
-.PHONY: demo test test-oldest lint format docs clean
+.PHONY: demo recipes test test-oldest lint format docs clean
 
 demo: .venv/ready  ## compare strategies on digits; writes demo/
 	$(RUN) $(BIN)/skal compare --out demo --overwrite
+
+recipes: .venv/ready  ## nine papers on digits, against Random; writes recipes/
+	$(RUN) $(BIN)/skal compare --recipe all --seeds 5 --out recipes --overwrite
 
 test: .venv/ready  ## all tests, doctests included
 	$(RUN) $(BIN)/python -m pytest -n auto -q
@@ -50,4 +53,4 @@ endef
 , := ,
 
 clean:
-	rm -rf .venv .venv-oldest demo docs/_build docs/gallery docs/generated build *.egg-info
+	rm -rf .venv .venv-oldest demo recipes docs/_build docs/gallery docs/generated build *.egg-info

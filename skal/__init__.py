@@ -34,6 +34,7 @@ _MODULES = {
     "plotting",
     "pool",
     "pseudo_label",
+    "recipes",
     "selection",
     "strategies",
     "testing",

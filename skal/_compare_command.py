@@ -8,7 +8,8 @@ import joblib
 import numpy as np
 
 from skal import ActiveLearner, LearningCurveDisplay, compare, datasets
-from skal._names import model, strategy
+from skal._names import model, strategy, unknown
+from skal._recipe_page import write_page
 from skal._runs import writable_folder, write_atomically
 from skal._seeds import derive
 from skal.plotting import can_draw, png
@@ -30,7 +31,7 @@ def run(args, command):
     size = len(data.X) if data.X_test is not None else len(data.X) - len(data.X) // 4
     if args.n_initial > size:
         raise ValueError(f"--n-initial {args.n_initial} is more than the {size} rows of the pool; lower it.")
-    learners, remarks, described = _learners(args, data)
+    learners, remarks, described = (_recipes if args.recipe else _learners)(args, data)
     comparison = compare(
         learners,
         data.X,
@@ -48,8 +49,12 @@ def run(args, command):
         "finished": f"{datetime.now():%Y-%m-%d %H:%M}, after {time.perf_counter() - started:.0f} s",
     }
     _write(out, comparison, data, remarks, facts)
+    written = {"curves.csv": "all rows", "curves.png": "curves", "report.html": "the report"}
+    if args.recipe:
+        write_page(out / "recipes.html", comparison, about=facts["data"], remarks=remarks, facts=facts)
+        written["recipes.html"] = "the papers, one by one"
     print("\n".join(["", facts["data"], text_table(comparison.summary()), *remarks, ""]))
-    for name, what in (("curves.csv", "all rows"), ("curves.png", "curves"), ("report.html", "the report")):
+    for name, what in written.items():
         print(f"{out / name}  ({what})")
     return 0
 
@@ -104,13 +109,48 @@ def _learners(args, data):
     ]
     models = {model_name: model(model_name, data.X.shape[1:], args.epochs) for *_, model_name in pairs}
     described = {
-        "protocol": f"{args.n_initial} random rows to start with, then {args.batch_size} a round; "
-        f"{args.seeds} seeds from {args.random_state}, paired: the same split, first rows and initial "
-        "weights for all; row numbers count within the pool named above",
+        "protocol": _protocol(args),
         "strategies": "\n".join(
             f"{name}: {' '.join(repr(chosen).split())} on {model_name}" for name, chosen, model_name in pairs
         ),
         "models": "\n".join(f"{name}: {' '.join(repr(made).split())}" for name, made in models.items()),
+    }
+    return learners, remarks, described
+
+
+def _protocol(args):
+    return (
+        f"{args.n_initial} random rows to start with, then {args.batch_size} a round; "
+        f"{args.seeds} seeds from {args.random_state}, paired: the same split, first rows and initial "
+        "weights for all; row numbers count within the pool named above"
+    )
+
+
+def _recipes(args, data):
+    """The same for the recipes of papers, beside Random with the net that most of them have."""
+    from skal.nets import NetClassifier
+    from skal.recipes import RECIPES
+
+    if args.strategy or args.model:
+        raise ValueError("--recipe brings strategy and model along; leave --strategy and --model out.")
+    names = list(RECIPES) if "all" in args.recipe else list(dict.fromkeys(args.recipe))
+    for name in names:
+        if name not in RECIPES:
+            raise ValueError(unknown("recipe", name, ["all", *RECIPES]))
+    learners = {"Random": ActiveLearner(NetClassifier(n_threads=1), strategy("Random()"))}
+    learners |= {name: RECIPES[name]() for name in names}
+    n_rounds = args.rounds if args.rounds is not None or args.max_labels else 8
+    rows = {"n_initial": args.n_initial, "batch_size": args.batch_size, "n_rounds": n_rounds}
+    for learner in learners.values():
+        learner.set_params(**rows, max_labels=args.max_labels)
+    remarks = [
+        f"{name} has another model than Random: its difference is that of model and strategy together."
+        for name in names
+        if type(learners[name].estimator) is not NetClassifier
+    ]
+    described = {
+        "protocol": _protocol(args),
+        "recipes": "\n".join(f"{name}: {' '.join(repr(made).split())}" for name, made in learners.items()),
     }
     return learners, remarks, described
 

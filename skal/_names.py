@@ -12,7 +12,7 @@ from sklearn.preprocessing import FunctionTransformer, StandardScaler
 from skal import strategies
 from skal.strategies import QueryStrategy
 
-__all__ = ["MODELS", "model", "strategy"]
+__all__ = ["MODELS", "model", "strategy", "unknown"]
 
 MODELS = ("cnn", "mlp", "logistic", "forest")
 
@@ -64,7 +64,7 @@ def model(name, row_shape, max_epochs):
         On one thread, so that its numbers do not depend on the machine.
     """
     if name not in MODELS:
-        raise ValueError(_unknown("model", name, MODELS))
+        raise ValueError(unknown("model", name, MODELS))
     is_image = len(row_shape) > 1
     if name == "cnn" and not is_image:
         raise ValueError("The model 'cnn' needs images, and X is a table; use 'mlp'.")
@@ -95,11 +95,11 @@ def _strategy(node, text):
         raise ValueError(f"{text!r} is not a strategy; write it as in 'Margin()'.")
     name, classes = call.func.id, strategies.concrete()
     if name not in classes:
-        raise ValueError(_unknown("strategy", name, classes))
+        raise ValueError(unknown("strategy", name, classes))
     parameters = [parameter for parameter in signature(classes[name]).parameters if parameter != "estimator"]
     for keyword in call.keywords:
         if keyword.arg not in parameters:
-            raise ValueError(_unknown(f"parameter of {name}", keyword.arg or "**", parameters))
+            raise ValueError(unknown(f"parameter of {name}", keyword.arg or "**", parameters))
     values = [_value(argument, text) for argument in call.args]
     named = {keyword.arg: _value(keyword.value, text) for keyword in call.keywords}
     if not all(isinstance(value, QueryStrategy) for value in values):
@@ -124,7 +124,8 @@ def _value(node, text):
         ) from error
 
 
-def _unknown(kind, name, known):
+def unknown(kind, name, known):
+    """The sentence that refuses a name, with the nearest one that there is."""
     if not known:
         return f"There is no {kind} {name!r}; there are none."
     near = get_close_matches(name.lower(), [other.lower() for other in known], n=1, cutoff=0)[0]

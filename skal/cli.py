@@ -21,6 +21,7 @@ examples:
   skal compare --data mnist --pool-size 20000 --seeds 10 --rounds 20
   skal compare --data mine.npz --strategy "Margin()" --strategy "Subsample(Entropy(), size=1000)"
   skal compare --strategy "Margin()" --strategy "Margin() @ forest" --model cnn
+  skal compare --recipe all --seeds 3
 """
 
 _QUERY = """\
@@ -110,6 +111,13 @@ def _add_compare(commands):
         metavar="S",
         help='such as "Margin()"; again for another one; "Margin() @ logistic" with a model of its own. '
         "Random is always there. Default: Random, Margin, Entropy, and Margin @ logistic",
+    )
+    add(
+        "--recipe",
+        action="append",
+        metavar="R",
+        help="instead of --strategy: a paper's strategy and model (see skal.recipes), again for another "
+        "one, or all; writes OUT/recipes.html, too",
     )
     _add_model(add)
     add("--seeds", type=_positive, default=10, metavar="N", help="runs of each (default 10)")

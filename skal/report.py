@@ -13,7 +13,7 @@ from skal import __version__
 from skal._runs import write_atomically
 from skal._summary import MIN_SEEDS
 
-__all__ = ["text_table", "write_html"]
+__all__ = ["STYLE", "html_picture", "text_table", "with_interval", "write_html"]
 
 WIDTH = 100
 
@@ -70,10 +70,11 @@ def write_html(path, comparison, X=None, *, about="", remarks=(), facts=None):
     """Write the report of a comparison; see `Comparison.to_html`."""
     summary = comparison.summary()
     page = _PAGE.substitute(
+        style=STYLE,
         title=escape(f"skal compare: {', '.join(comparison.learners)}"),
         headline="<br>".join(escape(line) for line in (about, _headline(summary)) if line),
         verdicts=_html_verdicts(summary),
-        curves=_html_picture(_curve_png(comparison), f"Learning curves of {', '.join(comparison.learners)}"),
+        curves=html_picture(_curve_png(comparison), f"Learning curves of {', '.join(comparison.learners)}"),
         tables=_html_table(_curve_cells(summary))
         + (_html_table(_difference_cells(summary)) if len(summary.learners) > 1 else ""),
         notes="".join(f"<li>{escape(note)}</li>" for note in (*notes(summary), *remarks)),
@@ -140,7 +141,8 @@ def _interval(interval, form):
     return f"[{low:{form}}, {high:{form}}]" if np.isfinite(low) else "-"
 
 
-def _with_interval(value, interval):
+def with_interval(value, interval):
+    """A difference and its interval, as text."""
     return f"{value:+.3f} {_interval(interval, '+.3f')}".removesuffix(" -")
 
 
@@ -203,7 +205,7 @@ def _html_verdicts(summary):
     return "".join(
         f"<li><b>{escape(learner.name)}</b> against {escape(summary.baseline)}: "
         f'<span class="{learner.verdict.split()[0].strip(",")}">{escape(learner.verdict)}</span>'
-        f" ({escape(_with_interval(learner.difference, learner.difference_interval))})</li>"
+        f" ({escape(with_interval(learner.difference, learner.difference_interval))})</li>"
         for learner in summary.learners
         if learner.name != summary.baseline
     )
@@ -219,7 +221,7 @@ def _html_images(comparison, X):
             continue
         picture = png(BatchDisplay.from_images(X, rows), dpi=110)
         parts.append(
-            f"<h3>{escape(name)}</h3>" + _html_picture(picture, f"Images that {name} asked for first")
+            f"<h3>{escape(name)}</h3>" + html_picture(picture, f"Images that {name} asked for first")
         )
     said = (
         "In the order in which they were asked for with the first seed, after the first random rows, which "
@@ -228,7 +230,8 @@ def _html_images(comparison, X):
     return f"<h2>Images asked for first</h2><p>{said}</p>{''.join(parts)}"
 
 
-def _html_picture(picture, alt):
+def html_picture(picture, alt):
+    """The bytes of a PNG as an element of HTML."""
     return f'<img alt="{escape(alt)}" src="data:image/png;base64,{base64.b64encode(picture).decode()}">'
 
 
@@ -253,13 +256,7 @@ def _versions():
     return {"versions": f"skal {__version__}, Python {platform.python_version()}, {listed}"}
 
 
-_PAGE = Template("""<!DOCTYPE html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>$title</title>
-<style>
+STYLE = """\
 body { font: 16px/1.5 system-ui, sans-serif; color: #222; background: #fff; max-width: 60rem;
        margin: 2rem auto; padding: 0 1rem; }
 h1 { font-size: 1.6rem; margin-bottom: 0; }
@@ -275,7 +272,16 @@ th:first-child, td:first-child { text-align: left; }
 .worse { color: #a33c00; font-weight: 600; }
 .notes, dl { font-size: 0.9rem; color: #444; }
 dt { font-weight: 600; margin-top: 0.4rem; }
-dd { margin-left: 1.2rem; overflow-wrap: anywhere; white-space: pre-wrap; }
+dd { margin-left: 1.2rem; overflow-wrap: anywhere; white-space: pre-wrap; }"""
+
+_PAGE = Template("""<!DOCTYPE html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>$title</title>
+<style>
+$style
 </style>
 </head>
 <body>
