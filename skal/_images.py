@@ -45,8 +45,8 @@ def read_images(X, who):
         images = check_array(_on_cpu(X), ensure_2d=False, allow_nd=True)
         if images.ndim not in (3, 4) or 0 in images.shape:
             raise ValueError(
-                f"{who} takes images, X of shape (n, height, width) or (n, channels, height, width) or a list "
-                f"of images, and X has the shape {images.shape}: one image goes in as X[None]"
+                f"{who} takes images, X of shape (n, height, width) or (n, channels, height, width) or a "
+                f"list of images, and X has the shape {images.shape}: one image goes in as X[None]"
             )
         return images
     if not len(items):
@@ -55,13 +55,14 @@ def read_images(X, who):
     channels = {(image.ndim, *image.shape[:-2]) for image in images}
     if len(channels) > 1:
         raise ValueError(
-            f"{who} got images with and without channels, or with different numbers of them in X: "
-            f"{_some(image.shape for image in images)}. An image is (height, width) or (channels, height, width)"
+            f"{who} got images with and without channels, or with different numbers of them in X, of shapes "
+            f"{_some(image.shape for image in images)}: an image is (height, width), or (channels, height, "
+            "width) as np.moveaxis(image, -1, 0) makes it"
         )
     if len({image.dtype == np.uint8 for image in images}) > 1:
         raise ValueError(
-            f"{who} got images of uint8, which are scaled to [0, 1], and of other number types in X: make them "
-            "one type"
+            f"{who} got images of uint8, which are scaled to [0, 1], and of other number types in X: make "
+            "them one type"
         )
     return compact(objects(images))
 
@@ -86,8 +87,8 @@ def read_masks(y, who):
         masks = np.asarray(_on_cpu(y))
         if masks.ndim != 3:
             raise ValueError(
-                f"{who} labels pixels, and needs a mask for each image, y of shape (n, height, width) or a list "
-                f"of masks: y has the shape {masks.shape}"
+                f"{who} labels pixels, and needs a mask for each image, y of shape (n, height, width) or a "
+                f"list of masks: y has the shape {masks.shape}"
             )
         _check_whole(masks, who)
         return masks
@@ -103,8 +104,12 @@ def check_pairs(images, masks, who):
     ValueError
     """
     if len(images) != len(masks):
-        raise ValueError(f"{who} got {len(images)} images in X and {len(masks)} masks in y: they must pair up")
-    pairs = zip(images, masks, strict=True) if object in (images.dtype, masks.dtype) else [(images[0], masks[0])]
+        raise ValueError(
+            f"{who} got {len(images)} images in X and {len(masks)} masks in y: they must pair up"
+        )
+    pairs = (
+        zip(images, masks, strict=True) if object in (images.dtype, masks.dtype) else [(images[0], masks[0])]
+    )
     for number, (image, mask) in enumerate(pairs):
         if mask is not None and image.shape[-2:] != mask.shape:
             last = image.ndim == 3 and image.shape[:2] == mask.shape
@@ -198,8 +203,8 @@ def _read_image(item, number, who):
     image = np.asarray(_on_cpu(item))
     if image.ndim not in (2, 3) or 0 in image.shape:
         raise ValueError(
-            f"{who} takes images of shape (height, width) or (channels, height, width), and the image {number} "
-            f"of X has the shape {image.shape}"
+            f"{who} takes images of shape (height, width) or (channels, height, width), and the image "
+            f"{number} of X has the shape {image.shape}"
         )
     return check_array(image, allow_nd=True, input_name=f"the image {number} of X")
 
@@ -218,8 +223,8 @@ def _read_mask(item, number, who):
 def _check_whole(mask, who):
     if mask.dtype.kind not in "iub":
         raise ValueError(
-            f"{who} needs masks of whole numbers, one for each class, and y has the type {mask.dtype}: if they "
-            "are whole, y.astype(int) makes them so"
+            f"{who} needs masks of whole numbers, one for each class, and y has the type {mask.dtype}: "
+            "y.astype(int) makes them so, if they are whole"
         )
 
 

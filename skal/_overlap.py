@@ -138,7 +138,9 @@ def _counts(y_true, y_pred, ignore_index, sample_weight):
         table = np.bincount(cells, minlength=counts.size).reshape(counts.shape)
         counts += table if weights is None else weights[number] * table
     if not counts.any():
-        raise ValueError(f"a score needs pixels with a label, and all of y_true is ignore_index={ignore_index}")
+        raise ValueError(
+            f"a score needs pixels with a label, and all of y_true is ignore_index={ignore_index}"
+        )
     return classes, counts
 
 
