@@ -119,6 +119,7 @@ def find_encoder(module, forward, n_rows):
         is_map = output is not None and output.ndim == 4 and len(output) == n_rows
         if is_map and id(output) not in passed_on:
             n_positions = prod(output.shape[2:])
+            found.pop(name, None)  # a layer that runs again has its place where it runs last
             found[name] = (n_positions == 1, n_positions, -output.shape[1])
     if not found:
         raise ValueError(
