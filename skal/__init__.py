@@ -16,6 +16,7 @@ _HOME = {
     "LossPredictionClassifier": "skal.nets",
     "NetClassifier": "skal.nets",
     "PseudoLabelClassifier": "skal.pseudo_label",
+    "SegmentationNet": "skal.nets",
     "compare": "skal.evaluation",
     "learning_curve_auc": "skal.metrics",
 }

@@ -11,11 +11,12 @@ from sklearn.utils.parallel import Parallel, delayed
 
 from skal import capabilities
 from skal._compat import routing_enabled, slice_fit_params
+from skal._images import mask_values, objects
 from skal._rows import take
 from skal._seeds import seed_every_state
 from skal.capabilities._models import last_step
 
-__all__ = ["TrainingSet", "bootstrap", "fit_members", "member"]
+__all__ = ["TrainingSet", "bootstrap", "bootstrap_masks", "fit_members", "member"]
 
 
 class TrainingSet(NamedTuple):
@@ -58,11 +59,21 @@ def member(estimator, seed, open_params):
 
 def bootstrap(y, seed):
     """As many rows as there are, with replacement, and not all of one class; (n,) -> (n,) int."""
+    return _drawn(y, seed, lambda labels: len(np.unique(labels)))
+
+
+def bootstrap_masks(masks, ignore_index, seed):
+    """As many images as there are, with replacement, whose masks are not all of one class; -> (n,) int."""
+    occurring = objects([mask_values([mask], ignore_index) for mask in masks])
+    return _drawn(occurring, seed, lambda labels: len(np.unique(np.concatenate(list(labels)))))
+
+
+def _drawn(y, seed, count_classes):
     rng = check_random_state(seed)
-    n_classes = min(2, len(np.unique(y)))
+    n_classes = min(2, count_classes(y))
     while True:
         rows = rng.randint(len(y), size=len(y))
-        if len(np.unique(y[rows])) >= n_classes:
+        if count_classes(y[rows]) >= n_classes:
             return rows
 
 

@@ -11,7 +11,11 @@ from sklearn.utils.validation import assert_all_finite, check_consistent_length,
 from skal import capabilities, labels
 from skal._compat import HasMethods, Interval, StrOptions, check_parameters
 from skal._delegating import MetaClassifier, model_has
-from skal._members import TrainingSet, bootstrap, fit_members, member
+from skal._images import has_pixels, mask_values, read_masks
+from skal._members import TrainingSet, bootstrap, bootstrap_masks, fit_members, member
+from skal._overlap import score_masks
+from skal._pixel_answers import each, member_pixel_proba, stacked_answers
+from skal._rows import take
 from skal._seeds import derive, draw_seed
 from skal.capabilities._draws import choose_members, member_proba
 from skal.labels import vocabulary
@@ -128,7 +132,7 @@ class EnsembleClassifier(MetaClassifier):
         X : array-like of shape (n_rows, ...)
             Whatever the model takes: a table, images, texts, a torch Dataset.
         y : array-like of shape (n_rows,)
-            The labels.
+            The labels; for segmenters a mask for each image.
         **fit_params
             For `fit` of each member, by scikit-learn's metadata routing where that is enabled; values with
             one entry per row follow their rows into a bootstrap sample.
@@ -149,7 +153,7 @@ class EnsembleClassifier(MetaClassifier):
         X, y = self._check_data(X, y)
         params = self._routed(fit_params)
         self.seed_ = draw_seed(self.random_state)
-        classes = vocabulary(y)
+        classes = mask_values(y, self._ignore_index()) if self.labels_pixels else vocabulary(y)
         members = [self._member(number, classes) for number in range(self.n_members)]
         samples = [self._sample(number, y) for number in range(self.n_members)]
         self.estimators_ = fit_members(
@@ -165,9 +169,11 @@ class EnsembleClassifier(MetaClassifier):
         return self
 
     def predict(self, X):
-        """The most probable label of each row, or the one with most votes; (n_rows, ...) -> (n_rows,)."""
-        best = self._mean(X).argmax(axis=1)
-        return self.classes_[best]
+        """The most probable label of each row, or the one with most votes; (n_rows, ...) -> (n_rows,).
+
+        Of each pixel, if the members are segmenters.
+        """
+        return each(lambda proba: self.classes_[proba.argmax(axis=-1)], self._mean(X))
 
     @available_if(model_has("predict_proba"))
     def predict_proba(self, X):
@@ -178,7 +184,7 @@ class EnsembleClassifier(MetaClassifier):
     def predict_log_proba(self, X):
         """Logarithm of the mean of the members' class probabilities; (n_rows, ...) -> (n_rows, n_classes)."""
         with np.errstate(divide="ignore"):
-            return np.log(self.predict_proba(X))
+            return each(np.log, self.predict_proba(X))
 
     def sample_proba(self, X, n_draws=None, *, random_state=None, consistent=True):
         """Class probabilities of the members, one by one; -> (n_draws, n_rows, n_classes).
@@ -212,7 +218,7 @@ class EnsembleClassifier(MetaClassifier):
         )
         seed = derive(self.seed_, "sample_proba") if random_state is None else draw_seed(random_state)
         chosen = choose_members(len(self.estimators_), n_draws, seed, self)
-        return np.stack(list(self._answers(X, chosen)))
+        return stacked_answers(list(self._answers(X, chosen)))
 
     def embed(self, X, layer=None):
         """The embeddings by all members, side by side; (n_rows, ...) -> (n_rows, n_members * m).
@@ -235,10 +241,39 @@ class EnsembleClassifier(MetaClassifier):
             return capabilities.embed(None, X, layer)
         return np.hstack([capabilities.embed(member, X, layer) for member in self.estimators_])
 
+    @property
+    def labels_pixels(self):
+        """Whether the members are segmenters, as `skal.SegmentationNet`: then y is a mask for each image."""
+        return capabilities.labels_pixels(self.estimator)
+
+    def score(self, X, y, sample_weight=None):
+        """Accuracy of `predict`; of segmenters, the score that their parameter `scoring` names.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_rows, ...)
+        y : array-like of shape (n_rows,)
+            True labels. For segmenters masks, whose pixels without a label are left out.
+        sample_weight : array-like of shape (n_rows,) or None, default=None
+
+        Returns
+        -------
+        float
+        """
+        if not self.labels_pixels:
+            return super().score(X, y, sample_weight)
+        masks, labelled = self._check_masks(X, y)
+        weight = None if sample_weight is None else np.asarray(sample_weight)[labelled]
+        scoring = self._parameter("scoring", "dice")
+        predicted = self.predict(take(X, labelled))
+        return score_masks(scoring, masks[labelled], predicted, self._ignore_index(), weight)
+
     def _check_data(self, X, y):
         if y is None:
             raise ValueError("EnsembleClassifier requires y to be passed, but the target y is None.")
         X = self._check_rows(X, reset=True)
+        if self.labels_pixels:
+            return X, self._check_masks(X, y)[0]
         y = column_or_1d(y, warn=True)
         assert_all_finite(y, input_name="y")
         check_consistent_length(X, y)
@@ -249,6 +284,23 @@ class EnsembleClassifier(MetaClassifier):
                 "rows out, or put the ensemble into the semi-supervised classifier."
             )
         return X, y
+
+    def _check_masks(self, X, y):
+        """The masks, and the rows of those that have a labelled pixel."""
+        masks = read_masks(y, type(self).__name__)
+        check_consistent_length(X, masks)
+        labelled = np.flatnonzero(has_pixels(masks, self._ignore_index()))
+        if not len(labelled):
+            raise ValueError(f"{self!r} needs labels, and none of the {len(masks)} masks in y has any.")
+        return masks, labelled
+
+    def _parameter(self, name, default):
+        """A parameter of the model inside pipelines and searches."""
+        full_name = capabilities.final_parameter(self.estimator, name)
+        return default if full_name is None else self.estimator.get_params()[full_name]
+
+    def _ignore_index(self):
+        return self._parameter("ignore_index", -1)
 
     def _member(self, number, classes):
         """A member before its training: a clone of the model, with what sets it apart and what is shared."""
@@ -268,7 +320,13 @@ class EnsembleClassifier(MetaClassifier):
         return member(self.estimator, derive(self.seed_, "member", number), shared)
 
     def _sample(self, number, y):
-        return bootstrap(y, derive(self.seed_, "bootstrap", number)) if self.bootstrap else None
+        if not self.bootstrap:
+            return None
+        seed = derive(self.seed_, "bootstrap", number)
+        if not self.labels_pixels:
+            return bootstrap(y, seed)
+        labelled = np.flatnonzero(has_pixels(y, self._ignore_index()))
+        return labelled[bootstrap_masks(y[labelled], self._ignore_index(), seed)]
 
     def _mean(self, X):
         check_is_fitted(self)
@@ -277,4 +335,5 @@ class EnsembleClassifier(MetaClassifier):
     def _answers(self, X, chosen):
         """The answer of each chosen member, in the columns of `classes_`; yields (n_rows, n_classes)."""
         X = self._check_rows(X, reset=False)
-        return (member_proba(self.estimators_[number], X, self.classes_) for number in chosen)
+        proba = member_pixel_proba if self.labels_pixels else member_proba
+        return (proba(self.estimators_[number], X, self.classes_) for number in chosen)

@@ -1,4 +1,4 @@
-"""Scorers for learners: the area under the learning curve, and scores over labelled rows only."""
+"""Scorers for learners: the area under the learning curve, scores over labelled rows only, and of masks."""
 
 import numpy as np
 from scipy.integrate import trapezoid
@@ -7,10 +7,11 @@ from sklearn.pipeline import Pipeline
 
 from skal import labels
 from skal._compat import BaseSearchCV
+from skal._overlap import dice_score, iou_score
 from skal._rows import take
 from skal.capabilities import final_parameter
 
-__all__ = ["area_under_curve", "labeled_scorer", "learning_curve_auc"]
+__all__ = ["area_under_curve", "dice_score", "iou_score", "labeled_scorer", "learning_curve_auc"]
 
 
 def area_under_curve(n_labeled, scores, max_labels=None):

@@ -24,9 +24,10 @@ from sklearn.svm import LinearSVC
 from sklearn.tree import DecisionTreeClassifier
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from skal import ActiveLearner, EnsembleClassifier, NetClassifier
-from skal.capabilities import sample_proba, supports
-from skal.nets import SmallMLP
+from skal import ActiveLearner, EnsembleClassifier, NetClassifier, SegmentationNet
+from skal.capabilities import labels_pixels, sample_proba, supports
+from skal.metrics import dice_score, iou_score
+from skal.nets import SmallFCN, SmallMLP
 
 torch.set_num_threads(1)
 
@@ -325,3 +326,78 @@ def test_rows_without_a_label_are_no_class():
         selftrained.fit(X, np.where(np.arange(len(y)) % 2, y, -1))
     with pytest.warns(UserWarning, match="no unlabeled"):
         assert len(selftrained.fit(X, y).classes_) == 3
+
+
+squares = np.zeros((12, 10, 10), dtype=int)
+for place, square in enumerate(squares):
+    square[place % 5 :][:5, (3 * place) % 5 :][:, :5] = 1
+images = (0.6 * squares + 0.3 * np.random.RandomState(0).rand(*squares.shape)).astype(np.float32)
+
+
+def segmenter(**params):
+    return SegmentationNet(**{"module": SmallFCN, "max_epochs": 3, "lr": 0.01, "n_threads": 1} | params)
+
+
+@pytest.mark.parametrize("bootstrap", [False, True])
+@pytest.mark.parametrize("model", [segmenter(), make_pipeline(segmenter())], ids=["net", "pipeline"])
+def test_members_that_label_pixels(model, bootstrap):
+    fitted = ensemble(model, bootstrap=bootstrap).fit(images, 7 * squares)
+    assert labels_pixels(fitted)
+    assert not labels_pixels(ensemble())
+    answers = [member.predict_proba(images) for member in fitted.estimators_]
+    assert differ(answers)
+    assert_array_equal(fitted.classes_, [0, 7])
+    assert_array_equal(fitted.sample_proba(images), answers)
+    assert sample_proba(fitted, images, 2, random_state=0).shape == (2, 12, 10, 10, 2)
+    assert_allclose(fitted.predict_proba(images), np.mean(answers, axis=0))
+    assert_allclose(np.exp(fitted.predict_log_proba(images)), np.mean(answers, axis=0))
+    assert_array_equal(fitted.predict(images), 7 * fitted.predict_proba(images).argmax(axis=-1))
+    assert fitted.embed(images).shape == (12, 3 * 32)
+    assert fitted.score(images, 7 * squares) == dice_score(7 * squares, fitted.predict(images)) > 0.4
+    again = clone(fitted).fit(images, 7 * squares)
+    assert_array_equal(again.predict_proba(images), fitted.predict_proba(images))
+
+
+def test_members_label_images_of_different_sizes_and_images_without_masks():
+    mixed, masks = [images[0], images[1, :8], images[2]], np.empty(3, dtype=object)
+    masks[:] = [squares[0], squares[1, :8], None]
+    fitted = ensemble(segmenter(), bootstrap=True).fit(mixed, masks)
+    assert all(set(rows) <= {0, 1} for rows in fitted.estimators_samples_)
+    assert [own.shape for own in fitted.predict_proba(mixed)] == [(10, 10, 2), (8, 10, 2), (10, 10, 2)]
+    assert [own.shape for own in fitted.sample_proba(mixed)] == [(3, *own.shape, 2) for own in mixed]
+    assert [own.shape for own in fitted.predict(mixed)] == [own.shape for own in mixed]
+    assert_allclose(fitted.predict_log_proba(mixed)[1], np.log(fitted.predict_proba(mixed)[1]))
+    for number, own in enumerate(fitted.predict_proba(mixed)):
+        assert_allclose(fitted.predict_proba(mixed[number][None])[0], own, atol=1e-6)
+    assert 0 < fitted.score(mixed, masks) <= 1
+    weighted = ensemble(segmenter(), 2).fit(mixed, masks, sample_weight=[1, 2, 3])
+    assert weighted.predict(mixed).shape == (3,)
+
+
+def test_a_score_of_masks_is_the_one_that_members_have():
+    marked = np.where(np.arange(10) < 2, 9, squares)
+    fitted = ensemble(segmenter(scoring="iou", ignore_index=9), 2).fit(images, marked)
+    assert fitted.score(images, marked) == iou_score(marked, fitted.predict(images), ignore_index=9)
+    weight = np.arange(12)
+    assert fitted.score(images, marked, weight) == iou_score(
+        marked, fitted.predict(images), ignore_index=9, sample_weight=weight
+    )
+    with pytest.raises(ValueError, match="none of the 12 masks"):
+        fitted.score(images, np.full_like(squares, 9))
+
+
+def test_a_bootstrap_sample_of_masks_has_two_classes():
+    rare = np.zeros_like(squares)
+    rare[0, 0, 0] = 1
+    fitted = ensemble(segmenter(max_epochs=0), 8, bootstrap=True).fit(images, rare)
+    assert all(0 in rows and len(rows) == 12 for rows in fitted.estimators_samples_)
+    assert all(member.predict_proba(images).shape[-1] == 2 for member in fitted.estimators_)
+
+
+def test_members_that_label_pixels_are_trained_one_by_one():
+    with pytest.raises(ValueError, match="together='auto' then trains them one by one"):
+        ensemble(segmenter(), together=True).fit(images, squares)
+    with pytest.raises(ValueError, match="whole numbers"):
+        ensemble(segmenter()).fit(images, squares * 0.5)
+    with pytest.raises(ValueError, match="inconsistent numbers"):
+        ensemble(segmenter()).fit(images, squares[:5])

@@ -6,17 +6,19 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.datasets import load_iris
 from sklearn.dummy import DummyClassifier
 from sklearn.linear_model import LogisticRegression
-from sklearn.metrics import accuracy_score, make_scorer
+from sklearn.metrics import accuracy_score, f1_score, jaccard_score, make_scorer
 from sklearn.model_selection import GridSearchCV, cross_validate
 from sklearn.naive_bayes import GaussianNB
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from skal import ActiveLearner
-from skal.metrics import area_under_curve, labeled_scorer, learning_curve_auc
+from skal.metrics import area_under_curve, dice_score, iou_score, labeled_scorer, learning_curve_auc
 
 X, Y = load_iris(return_X_y=True)
 ORDER = np.random.RandomState(0).permutation(150)
@@ -145,3 +147,71 @@ def test_the_learner_inside_a_search_has_the_curve():
     assert np.isfinite(scores["test_score"]).all()
     with pytest.raises(TypeError, match="has no learning curve"):
         learning_curve_auc()(LogisticRegression().fit(X[:, :1], y), X[:, :1], y)
+
+
+pixels = arrays(np.int8, (3, 4, 5), elements=st.integers(-1, 3))
+
+
+@settings(max_examples=60, deadline=None)
+@given(pixels, pixels)
+def test_overlap_is_that_of_scikit_learn_over_pixels_with_a_label(true, predicted):
+    valid = true != -1
+    predicted = np.abs(predicted)
+    if not valid.any():
+        with pytest.raises(ValueError, match="all of y_true is ignore_index"):
+            dice_score(true, predicted)
+        return
+    for score, reference in ((dice_score, f1_score), (iou_score, jaccard_score)):
+        for average in ("macro", None):
+            own = score(true, predicted, average=average)
+            by_rows = reference(true[valid], predicted[valid], average=average, zero_division=0)
+            assert_allclose(own, by_rows, atol=1e-12)
+    dice, iou = (score(true, predicted, average=None) for score in (dice_score, iou_score))
+    assert_allclose(iou, dice / (2 - dice))
+    assert dice_score(true, np.abs(true)) == 1
+
+
+@pytest.mark.parametrize("score", [dice_score, iou_score])
+def test_pixels_without_a_label_do_not_count_and_sets_are_pooled(score):
+    rng = np.random.RandomState(0)
+    true, predicted = rng.randint(0, 3, (2, 6, 8, 8))
+    marked, other = np.where(rng.rand(6, 8, 8) < 0.3, -1, true), predicted.copy()
+    other[marked == -1] = rng.randint(0, 90, (marked == -1).sum())
+    assert score(marked, other) == score(marked, predicted)
+    wide = np.pad(marked, ((0, 0), (3, 1), (0, 2)), constant_values=-1)
+    assert score(wide, np.pad(other, ((0, 0), (3, 1), (0, 2)))) == score(marked, predicted)
+    parts = [true[0], true[1, :3], true[2:, :, :1].reshape(4, 8)]
+    guesses = [predicted[0], predicted[1, :3], predicted[2:, :, :1].reshape(4, 8)]
+    flat = [np.concatenate([part.ravel() for part in masks])[None, None] for masks in (parts, guesses)]
+    assert score(parts, guesses) == score(*flat)
+    assert score([*parts, None], [*guesses, true[0]]) == score(*flat)
+    order = rng.permutation(6)
+    assert score(true[order], predicted[order]) == score(true, predicted)
+    assert score(255 * true, 255 * predicted) == score(true, predicted)
+    assert score(true.astype(np.uint8), predicted) == score(true, predicted)
+    twice = score(true[[0, 0, 1, 2]], predicted[[0, 0, 1, 2]])
+    assert score(true, predicted, sample_weight=[2, 1, 1, 0, 0, 0]) == pytest.approx(twice)
+
+
+def test_empty_classes():
+    true, predicted = np.array([[[0, 0, 1, 1]]]), np.array([[[0, 0, 0, 2]]])
+    assert_allclose(dice_score(true, predicted, average=None), [4 / 5, 0, 0])
+    assert_allclose(iou_score(true, predicted, labels=[5, 0, 2], average=None), [np.nan, 2 / 3, 0])
+    assert dice_score(true, predicted, labels=[0, 5]) == 0.8
+    assert np.isnan(dice_score(true, predicted, labels=[5]))
+    assert np.isnan(iou_score(true, predicted, labels=[]))
+    assert dice_score(true, true, labels=[1]) == 1
+    assert_array_equal(dice_score(true, np.full_like(true, -1), average=None), [0, 0])
+    assert dice_score(np.array([[[0, 0]]]), np.array([[[0, 0]]])) == 1
+
+
+def test_masks_that_do_not_pair_up_are_refused():
+    mask = np.zeros((2, 3, 3), dtype=int)
+    with pytest.raises(ValueError, match="2 masks and y_pred has 1"):
+        dice_score(mask, mask[:1])
+    with pytest.raises(ValueError, match=r"the mask 0 has the shape \(3, 3\) in y_true and \(2, 3\)"):
+        iou_score(mask, mask[:, :2])
+    with pytest.raises(ValueError, match="float64"):
+        dice_score(mask, mask * 0.5)
+    with pytest.raises(ValueError, match="average"):
+        dice_score(mask, mask, average="micro")

@@ -22,6 +22,7 @@ from skal.capabilities._models import (
     final_parameter,
     fit_parameter,
     is_semi_supervised,
+    labels_pixels,
     last_step,
 )
 
@@ -39,6 +40,7 @@ __all__ = [
     "has_embedding",
     "is_fitted",
     "is_semi_supervised",
+    "labels_pixels",
     "last_step",
     "predict_loss",
     "predict_proba",

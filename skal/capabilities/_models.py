@@ -24,6 +24,11 @@ def is_semi_supervised(model):
     )
 
 
+def labels_pixels(model):
+    """Whether a model, fitted or not, is a segmenter, which labels each pixel of an image."""
+    return getattr(innermost(model), "labels_pixels", False)
+
+
 def allows_nan(model):
     """Whether NaN in X is the model's own business: it takes it, or a step of a pipeline fills it in."""
     from sklearn.compose import ColumnTransformer

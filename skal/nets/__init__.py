@@ -2,6 +2,15 @@
 
 from skal.nets.classifier import NetClassifier
 from skal.nets.loss_prediction import LossPredictionClassifier
-from skal.nets.modules import SmallCNN, SmallMLP
+from skal.nets.modules import SmallCNN, SmallFCN, SmallMLP, SmallUNet
+from skal.nets.segmentation import SegmentationNet
 
-__all__ = ["LossPredictionClassifier", "NetClassifier", "SmallCNN", "SmallMLP"]
+__all__ = [
+    "LossPredictionClassifier",
+    "NetClassifier",
+    "SegmentationNet",
+    "SmallCNN",
+    "SmallFCN",
+    "SmallMLP",
+    "SmallUNet",
+]

@@ -1,5 +1,7 @@
 """skorch's classifier, mended: scikit-learn's parameters, seeds, devices, and batches from memory."""
 
+from inspect import Parameter, signature
+
 import numpy as np
 import torch
 from skorch import NeuralNetClassifier
@@ -17,6 +19,14 @@ from skal.nets.seeding import isolated, modes_kept, seed_all
 # it. On a CPU, the activations of 64 images stay in the cache; more are slower.
 INFERENCE_BATCH = {"cpu": 64, "cuda": 1024}
 MIN_ROWS = 16  # smaller batches take other matrix kernels, which differ in the last bits
+
+
+def with_parameters_of(base, own):
+    """The signature of a method that passes on, as its `**kwargs`, the parameters of its base's."""
+    names = signature(own).parameters
+    passed = [part for name, part in signature(base).parameters.items() if name not in names]
+    named = [part for part in names.values() if part.kind is not Parameter.VAR_KEYWORD]
+    return signature(own).replace(parameters=named + passed)
 
 
 class Log(PrintLog):
@@ -159,8 +169,7 @@ class SkorchNet(NeuralNetClassifier):
         """Batches of a dataset: sliced from memory if they can be, else skorch's DataLoader."""
         name = "iterator_train" if training else "iterator_valid"
         loader, kwargs = getattr(self, name), self.get_params_for(name)
-        blocks = INFERENCE_BATCH["cuda" if self._place().type == "cuda" else "cpu"]
-        kwargs.setdefault("batch_size", self.batch_size if training else blocks)
+        kwargs.setdefault("batch_size", self.batch_size if training else self._inference_rows(dataset))
         if training and self.order_seed is not None:
             kwargs.setdefault("generator", torch.Generator())
         if kwargs["batch_size"] == -1:
@@ -169,12 +178,23 @@ class SkorchNet(NeuralNetClassifier):
             return loader(dataset, **kwargs)
         rows, index = in_memory(dataset)
         if rows is not None and set(kwargs) <= {"batch_size", "shuffle", "generator"}:
-            return Batches(rows, index, **({"shuffle": training} | kwargs), device=self._place())
+            return self._batches(rows, index, **({"shuffle": training} | kwargs), device=self._place())
         if not {"sampler", "batch_sampler"} & set(kwargs):
             kwargs.setdefault("shuffle", training)
         if not training:  # a DataLoader without a generator draws from the caller's
             kwargs.setdefault("generator", torch.Generator())
         return loader(dataset, **kwargs)
+
+    _batches = Batches
+    _draws_choose_rows = True  # whether draws may take other batches, of as many rows as suit a cache
+
+    def _inference_rows(self, dataset):
+        """Rows in a batch of prediction, where the user leaves it open."""
+        return INFERENCE_BATCH["cuda" if self._place().type == "cuda" else "cpu"]
+
+    def _fewest_rows(self, X):
+        """Rows to which a smaller batch of prediction is filled up."""
+        return MIN_ROWS
 
     # -- training ----------------------------------------------------------------------------------
 
@@ -246,11 +266,12 @@ class SkorchNet(NeuralNetClassifier):
         return _map(torch.Tensor.float, output)
 
     def evaluation_step(self, batch, training=False):
-        """The module's output for one batch, for prediction; never fewer than `MIN_ROWS` at once."""
+        """The module's output for one batch, for prediction; never of so few rows that bits differ."""
         X, y = unpack_data(batch)
-        if not isinstance(X, torch.Tensor) or training or len(X) >= MIN_ROWS:
+        fewest = 0 if training or not isinstance(X, torch.Tensor) else self._fewest_rows(X)
+        if fewest <= len(X):
             return super().evaluation_step(batch, training=training)
-        padding = X[-1:].expand(MIN_ROWS - len(X), *X.shape[1:])
+        padding = X[-1:].expand(fewest - len(X), *X.shape[1:])
         output = super().evaluation_step((torch.cat([X, padding]), y))
         return _map(lambda part: part[: len(X)], output)
 

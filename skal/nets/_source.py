@@ -122,7 +122,8 @@ class NetSource(Source):
 
     def chooses_rows(self):
         """Whether the rows of a batch are not fixed by the user, and X can be read twice."""
-        return isinstance(self.net, SkorchNet) and "iterator_valid__batch_size" not in vars(self.net)
+        may_choose = isinstance(self.net, SkorchNet) and self.net._draws_choose_rows
+        return may_choose and "iterator_valid__batch_size" not in vars(self.net)
 
     def forward(self, batch):
         """What the net's module returns for a batch; the first of several things."""

@@ -338,12 +338,10 @@ class NetClassifier(SkorchNet):
 
     def initialize_module(self):
         """Build the module from its class, or copy the instance that is the starting weights."""
-        in_shape, classes = vars(self).get("in_shape_"), self._known_classes()
-        if self.module is None and in_shape is None:
+        if self.module is None and vars(self).get("in_shape_") is None:
             raise ValueError(f"{self} chooses its module by the shape of X: call fit first, or pass module=")
-        learned = {"in_shape": in_shape, "n_classes": None if classes is None else len(classes)}
-        module = default_module(in_shape) if self.module is None else self.module
-        module = built(module, self.get_params_for("module"), learned)
+        module = self._default_module() if self.module is None else self.module
+        module = built(module, self.get_params_for("module"), self._learned())
         if any(weight.dtype == torch.float64 for weight in module.parameters()):
             self.dtype_ = torch.float64
         self.module_ = module if self.dtype is None else module.to(self._torch_dtype())
@@ -363,7 +361,7 @@ class NetClassifier(SkorchNet):
         """The data to train on and to validate on, both with labels as codes."""
         train, valid = super().get_split_datasets(X, y, **fit_params)
         if valid is not None and root(valid) is not root(train):
-            valid = with_codes(valid, self.classes_)
+            valid = self._with_codes(valid)
         if self.weight_decay_scale is not None:
             for group in self.optimizer_.param_groups:
                 group["weight_decay"] = float(self.weight_decay_scale) / len(train)
@@ -421,6 +419,19 @@ class NetClassifier(SkorchNet):
         if reset:
             self.in_shape_, self.classes_inferred_ = in_shape, known
         return X, codes
+
+    def _with_codes(self, valid):
+        """A validation set of the user's own, with labels as codes."""
+        return with_codes(valid, self.classes_)
+
+    def _default_module(self):
+        return default_module(self.in_shape_)
+
+    def _learned(self):
+        """What the data says of the module, by the names that modules give it; None where it is unknown."""
+        classes = self._known_classes()
+        n_classes = None if classes is None else len(classes)
+        return {"in_shape": vars(self).get("in_shape_"), "n_classes": n_classes}
 
     def _known_classes(self):
         if "classes_inferred_" in vars(self):

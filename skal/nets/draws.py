@@ -95,4 +95,5 @@ def can_drop(model):
         return may_drop(model)
     if model.initialized_:
         return any(may_drop(getattr(model, name + "_")) for name in model._modules)
-    return may_drop_once_built(model.module, model.get_params_for("module"))
+    module = getattr(model, "_stand_in", None) if model.module is None else model.module
+    return may_drop_once_built(module, model.get_params_for("module"))

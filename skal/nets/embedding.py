@@ -8,6 +8,7 @@ from torch import nn
 
 from skal.nets._net import MIN_ROWS
 from skal.nets._source import n_rows, open_source
+from skal.nets.taps import find_encoder, read, tapped
 
 
 def embed(model, X, layer=None, seed=0):
@@ -40,6 +41,33 @@ def embed(model, X, layer=None, seed=0):
     source = open_source(model)
     with source.isolated(seed), torch.no_grad(), _watched(source, layer) as seen:
         return _gathered(source, X, lambda batch: _batch_embedding(source, batch, seen, layer))
+
+
+def spatial_means(model, X, layer, example, seed=0):
+    """The activations of one layer, averaged over positions, in evaluation mode; (n, ...) -> (n, channels).
+
+    Parameters
+    ----------
+    model : NeuralNet
+        A fitted skorch net.
+    X : ndarray of shape (n, ...)
+        Images of one size.
+    layer : str or None
+        The name of a layer. None takes the one with which the encoder ends; see `skal.nets.taps`.
+    example : tensor
+        Images by which that is found, so that it is the same whatever X is.
+    seed : int, default=0
+        Seeds what the module draws, should it draw in evaluation mode.
+    """
+    source = open_source(model)
+    module = source.modules[0]
+    with source.isolated(seed), torch.no_grad():
+        source.set_training(False)
+        if layer is None:
+            layer = find_encoder(module, lambda: source.forward(example), len(example))
+        _named_layer(source, layer)
+        with tapped(module, [layer]) as seen:
+            return _gathered(source, X, lambda batch: _batch_means(source, batch, seen, layer))
 
 
 def outputs(module, X):
@@ -108,6 +136,15 @@ def _batch_embedding(source, batch, seen, layer):
             f"{source.name} runs no linear layer, whose input would be the embedding; name one with layer="
         )
     raise ValueError(f"{source.name} does not run the layer {layer!r}; name another with layer=")
+
+
+def _batch_means(source, batch, seen, layer):
+    seen.clear()
+    source.forward(batch)
+    values = read(seen, [layer])[0]
+    if values.ndim != 2 or len(values) != n_rows(batch):
+        raise ValueError(f"{source.name} returns no values for each image from the layer {layer!r}")
+    return _as_table(values, n_rows(batch))
 
 
 def _padded(batch):

@@ -1,10 +1,13 @@
-"""The nets that `NetClassifier` takes where its user names none."""
+"""The nets that `NetClassifier` and `SegmentationNet` take where their users name none."""
 
 import inspect
 from copy import deepcopy
+from itertools import pairwise
 from math import prod
 
+import torch
 from torch import nn
+from torch.nn import functional
 
 
 class SmallCNN(nn.Module):
@@ -100,6 +103,108 @@ class SmallMLP(nn.Module):
         return self.output(self.features(X))
 
 
+class SmallUNet(nn.Module):
+    """A U-Net (Ronneberger et al. 2015) with dropout; (b, h, w) or (b, c, h, w) -> (b, k, h, w) logits.
+
+    Images are padded inside to what its pooling needs, and the answer is cut to their size. There is no
+    normalisation, so that an image is seen by itself, however few are in a batch. Whole channels are dropped,
+    and only behind the encoder, which is then computed once for many draws.
+
+    Parameters
+    ----------
+    in_channels : int
+        Channels of an image.
+    n_classes : int
+        Number of logits of a pixel.
+    channels : sequence of int, default=(16, 32, 64)
+        Width of the convolutions at each resolution; each is half the one before.
+    dropout : float in [0, 1), default=0.2
+        Share of the channels that are dropped before each step up.
+
+    References
+    ----------
+    O. Ronneberger, P. Fischer and T. Brox, "U-Net: convolutional networks for biomedical image
+    segmentation", MICCAI 2015.
+
+    Examples
+    --------
+    >>> import torch
+    >>> SmallUNet(in_channels=3, n_classes=2)(torch.zeros(5, 3, 17, 30)).shape
+    torch.Size([5, 2, 17, 30])
+    """
+
+    def __init__(self, in_channels, n_classes, channels=(16, 32, 64), dropout=0.2):
+        super().__init__()
+        channels = tuple(channels)
+        widths = (in_channels, *channels)
+        self.encoder = nn.ModuleList(_two_convolutions(*pair) for pair in pairwise(widths))
+        self.dropout = nn.Dropout2d(dropout)
+        self.up = nn.ModuleList(nn.Conv2d(low, high, 3, padding=1) for high, low in pairwise(channels))
+        self.decoder = nn.ModuleList(_two_convolutions(2 * high, high) for high in channels[:-1])
+        self.output = nn.Conv2d(channels[0], n_classes, 1)
+        _keep_scale(self.encoder, self.decoder)
+
+    def forward(self, X):
+        """Logits of the pixels of a batch of images."""
+        X = X.unsqueeze(1) if X.ndim == 3 else X
+        height, width = X.shape[2:]
+        step = 2 ** len(self.up)
+        X = functional.pad(X, (0, -width % step, 0, -height % step))
+        maps = []
+        for block in self.encoder[:-1]:
+            maps.append(block(X))
+            X = functional.max_pool2d(maps[-1], 2)
+        X = self.encoder[-1](X)
+        for up, block, beside in zip(reversed(self.up), reversed(self.decoder), reversed(maps), strict=True):
+            X = functional.interpolate(up(self.dropout(X)), scale_factor=2)
+            X = block(torch.cat([X, beside], dim=1))
+        return self.output(X)[:, :, :height, :width]
+
+
+class SmallFCN(nn.Module):
+    """Two convolutions at two resolutions and a step up; (b, h, w) or (b, c, h, w) -> (b, k, h, w) logits.
+
+    The smaller and faster alternative to `SmallUNet`, with coarser outlines. The only dropout, of whole
+    channels, comes before the last convolution.
+
+    Parameters
+    ----------
+    in_channels : int
+        Channels of an image.
+    n_classes : int
+        Number of logits of a pixel.
+    channels : tuple of two int, default=(16, 32)
+        Width of the convolutions.
+    dropout : float in [0, 1), default=0.2
+        Share of the channels that are dropped.
+
+    Examples
+    --------
+    >>> import torch
+    >>> SmallFCN(in_channels=1, n_classes=4)(torch.zeros(5, 9, 8)).shape
+    torch.Size([5, 4, 9, 8])
+    """
+
+    def __init__(self, in_channels, n_classes, channels=(16, 32), dropout=0.2):
+        super().__init__()
+        self.features = nn.Sequential(
+            nn.Conv2d(in_channels, channels[0], 3, padding=1),
+            nn.ReLU(),
+            nn.MaxPool2d(2, ceil_mode=True),
+            nn.Conv2d(channels[0], channels[1], 3, padding=1),
+            nn.ReLU(),
+        )
+        self.dropout = nn.Dropout2d(dropout)
+        self.output = nn.Conv2d(channels[1], n_classes, 3, padding=1)
+        _keep_scale(self.features)
+
+    def forward(self, X):
+        """Logits of the pixels of a batch of images."""
+        X = X.unsqueeze(1) if X.ndim == 3 else X
+        coarse = self.output(self.dropout(self.features(X)))
+        return functional.interpolate(coarse, size=X.shape[2:], mode="bilinear")
+
+
 def default_module(in_shape):
     """The module class for rows of a shape: `SmallCNN` for images, `SmallMLP` for flat rows."""
     if len(in_shape) == 1:
@@ -136,3 +241,16 @@ def _channels_first(in_shape, channels_last):
     if len(in_shape) == 2:
         return (1, *in_shape)
     return (in_shape[2], *in_shape[:2]) if channels_last else in_shape
+
+
+def _two_convolutions(n_in, n_out):
+    return nn.Sequential(
+        nn.Conv2d(n_in, n_out, 3, padding=1), nn.ReLU(), nn.Conv2d(n_out, n_out, 3, padding=1), nn.ReLU()
+    )
+
+
+def _keep_scale(*parts):
+    """Draw weights anew so that values keep their scale through rectifiers: torch's own make them fade."""
+    for layer in (layer for part in parts for layer in part.modules() if isinstance(layer, nn.Conv2d)):
+        nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
+        nn.init.zeros_(layer.bias)

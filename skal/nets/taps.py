@@ -86,6 +86,49 @@ def find_taps(module, forward, n_rows):
     return tuple(stages.values()) or ("",)
 
 
+def find_encoder(module, forward, n_rows):
+    """The name of the layer with which the encoder of a segmenter ends.
+
+    That is where maps are smallest, and among the layers there the one with the most channels, at its last
+    run; the last of several such. So the features of a U-Net's bottleneck are found, those of a backbone
+    before the layers that turn it into classes, and no dropout or pooling. Maps of a single position, as of
+    pooling over the whole image, count where there are no others.
+
+    Parameters
+    ----------
+    module : torch.nn.Module
+    forward : callable
+        Runs the module on some images, without arguments.
+    n_rows : int
+        On how many.
+
+    Returns
+    -------
+    str
+        As in ``module.named_modules()``.
+
+    Raises
+    ------
+    ValueError
+        If no layer returns maps, (b, channels, height, width).
+    """
+    found, passed_on = {}, set()
+    for name, layer, output in _calls(module, forward):
+        if isinstance(layer, _PASSING):
+            passed_on.add(id(output))
+        is_map = output is not None and output.ndim == 4 and len(output) == n_rows
+        if is_map and id(output) not in passed_on:
+            n_positions = prod(output.shape[2:])
+            found.pop(name, None)  # a layer that runs again has its place where it runs last
+            found[name] = (n_positions == 1, n_positions, -output.shape[1])
+    if not found:
+        raise ValueError(
+            f"{type(module).__name__} has no layer that returns maps, (b, channels, height, width), whose "
+            "mean would be the embedding; name another with layer="
+        )
+    return min(reversed(found), key=found.get)
+
+
 def check_taps(module, names, forward, n_rows):
     """Refuse names of layers that can't be tapped; -> the number of channels of each.
 

@@ -66,8 +66,8 @@ def per_row(criterion):
 
 
 def as_distribution(proba, net):
-    """Rows that sum to 1 exactly, or an error that says why they don't; (n, k) -> (n, k)."""
-    total = proba.sum(axis=1, keepdims=True)
+    """Rows that sum to 1 exactly, or an error that says why they don't; (..., k) -> (..., k)."""
+    total = proba.sum(axis=-1, keepdims=True)
     if not np.isfinite(total).all():
         raise ValueError(
             f"{net} predicts probabilities that are not finite: its training diverged (take a smaller lr), "

@@ -1,9 +1,9 @@
-"""The nets that NetClassifier takes where its user names none."""
+"""The nets that NetClassifier and SegmentationNet take where their users name none."""
 
 import pytest
 import torch
 
-from skal.nets import SmallCNN, SmallMLP
+from skal.nets import SmallCNN, SmallFCN, SmallMLP, SmallUNet
 from skal.nets.modules import default_module
 
 
@@ -35,3 +35,37 @@ def test_rows_pick_their_net_by_shape():
     assert default_module((7, 7)) is default_module((3, 7, 7)) is SmallCNN
     with pytest.raises(ValueError, match="5 dimensions"):
         default_module((1, 2, 3, 4))
+
+
+@pytest.mark.parametrize("module", [SmallUNet, SmallFCN])
+@pytest.mark.parametrize("size", [(8, 8), (9, 15), (16, 16), (33, 8), (1, 1)])
+@pytest.mark.parametrize("in_channels", [1, 3])
+def test_a_segmenter_answers_each_pixel_of_any_image_alone_as_in_a_batch(module, size, in_channels):
+    net = module(in_channels, 4).eval()
+    X = torch.rand(5, in_channels, *size)
+    with torch.no_grad():
+        logits = net(X)
+        assert logits.shape == (5, 4, *size)
+        assert torch.allclose(net(X[2:3])[0], logits[2], atol=1e-5)
+        if in_channels == 1:
+            assert torch.equal(net(X[:, 0]), logits)
+    assert not any("Norm" in type(layer).__name__ for layer in net.modules())
+
+
+def test_a_u_net_has_a_resolution_for_each_width():
+    net = SmallUNet(2, 3, channels=(4, 5, 6, 7), dropout=0.5)
+    shapes = []
+    for layer in net.encoder:
+        layer.register_forward_hook(lambda layer, args, output: shapes.append(tuple(output.shape[1:])))
+    assert net(torch.rand(2, 2, 30, 17)).shape == (2, 3, 30, 17)
+    assert shapes == [(4, 32, 24), (5, 16, 12), (6, 8, 6), (7, 4, 3)]
+    assert SmallUNet(1, 2, channels=[4])(torch.rand(1, 5, 5)).shape == (1, 2, 5, 5)
+
+
+@pytest.mark.parametrize("module", [SmallUNet, SmallFCN])
+def test_a_segmenter_drops_whole_channels_after_its_encoder(module):
+    net = module(1, 2, dropout=0.5).train()
+    encoder = net.encoder if module is SmallUNet else net.features
+    assert not any(isinstance(layer, torch.nn.Dropout2d) for layer in encoder.modules())
+    X = torch.rand(3, 1, 8, 8)
+    assert not torch.equal(net(X), net(X))

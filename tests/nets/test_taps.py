@@ -7,8 +7,8 @@ from torch import nn
 from torch.nn import functional
 from zoo import inputs, zoo
 
-from skal.nets import SmallCNN, SmallMLP
-from skal.nets.taps import check_taps, find_taps, read, tapped
+from skal.nets import SmallCNN, SmallFCN, SmallMLP, SmallUNet
+from skal.nets.taps import check_taps, find_encoder, find_taps, read, tapped
 
 
 def found(module, *shape):
@@ -145,3 +145,53 @@ def test_layers_that_cannot_be_tapped_are_refused_with_the_reason():
         check_taps(steps_first, [""], lambda: steps_first(torch.zeros(7, 3, 4)), 3)
     with pytest.raises(ValueError, match="'layer1' can't be tapped"):
         read({}, ["layer1"])
+
+
+class Atrous(nn.Module):
+    """A backbone, and a head at its resolution with a branch that pools over the image."""
+
+    def __init__(self):
+        super().__init__()
+        self.backbone = nn.Sequential(
+            nn.Conv2d(3, 4, 3, 2, 1), nn.ReLU(), nn.Conv2d(4, 9, 3, 2, 1), nn.ReLU()
+        )
+        self.pool = nn.AdaptiveAvgPool2d(1)
+        self.branch, self.head, self.drop = nn.Conv2d(9, 12, 1), nn.Conv2d(9, 3, 1), nn.Dropout2d()
+
+    def forward(self, X):
+        maps = self.backbone(X)
+        logits = self.head(self.drop(maps)) + self.branch(self.pool(maps))[:, :3]
+        return functional.interpolate(logits, size=X.shape[2:])
+
+
+class Twice(nn.Module):
+    """A U-Net with a transposed convolution, and one ReLU for all."""
+
+    def __init__(self):
+        super().__init__()
+        self.down, self.deep = nn.Conv2d(1, 4, 3, 2, 1), nn.Conv2d(4, 4, 3, padding=1)
+        self.relu, self.up, self.output = nn.ReLU(), nn.ConvTranspose2d(4, 8, 2, 2), nn.Conv2d(8, 2, 1)
+
+    def forward(self, X):
+        deep = self.relu(self.deep(self.relu(self.down(X))))
+        return self.output(self.up(deep))
+
+
+def encoder(module, *shape):
+    X = torch.randn(3, *shape)
+    return find_encoder(module.eval(), lambda: module(X), 3)
+
+
+def test_an_encoder_ends_where_maps_are_smallest_and_widest():
+    assert encoder(SmallUNet(1, 2), 1, 16, 16) == "encoder.2"
+    assert encoder(SmallUNet(3, 2, channels=(4, 6)), 3, 9, 12) == "encoder.1"
+    assert encoder(SmallFCN(1, 2), 1, 8, 8) in ("features", "features.4")
+    assert encoder(Atrous(), 3, 16, 16) in ("backbone", "backbone.3")
+    assert encoder(Twice(), 1, 8, 8) == "relu"
+
+
+def test_maps_of_one_position_count_where_there_are_no_others():
+    deep = nn.Sequential(nn.Conv2d(1, 4, 4), nn.ReLU())
+    assert encoder(deep, 1, 4, 4) == "1"
+    with pytest.raises(ValueError, match="no layer that returns maps"):
+        encoder(nn.Sequential(nn.Flatten()), 1, 4, 4)
