@@ -278,8 +278,8 @@ def _as_mask(mask, dimensions=None):
         mask = mask.view(np.uint8)
     if mask.dtype.kind not in "iu" or mask.ndim != (dimensions or mask.ndim):
         raise ValueError(
-            "A mask holds an integer for each pixel, its class or the mark, with shape (height, width), and y "
-            f"has one of type {mask.dtype} and shape {mask.shape if dimensions else mask.shape[1:]}; "
+            "A mask holds an integer for each pixel, its class or the mark, and is of shape (height, width); "
+            f"y has one of type {mask.dtype} and shape {mask.shape if dimensions else mask.shape[1:]}: "
             "y.astype(int) turns whole numbers into integers."
         )
     return mask
