@@ -33,7 +33,7 @@ def labels_pixels(model):
 
 
 def mark_for(model, unlabeled="auto"):
-    """The mark in y of what has no label, for a model: where it labels pixels, its `ignore_index`, or -1.
+    """The mark in y of what has no label, for a model: where it labels pixels, its `ignore_index`.
 
     Raises
     ------
@@ -46,7 +46,9 @@ def mark_for(model, unlabeled="auto"):
     while not hasattr(model, "ignore_index") and hasattr(model, "estimator"):  # ensembles and learners
         model = innermost(model.estimator)
     is_auto = isinstance(unlabeled, str) and unlabeled == "auto"
-    mark = getattr(model, "ignore_index", -1 if is_auto else unlabeled)
+    mark = getattr(model, "ignore_index", unlabeled)
+    if is_auto and mark == -1:
+        return unlabeled
     if not is_auto and mark != unlabeled:
         raise ValueError(
             f"unlabeled={unlabeled!r} and ignore_index={mark!r} of {model!r} both say which pixels have no "
