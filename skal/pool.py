@@ -92,7 +92,7 @@ class Pool:
         if self.y is None:
             # A fixed-width string type would cut longer labels of later rounds.
             dtype = object if y.dtype.kind in "US" else y.dtype
-            is_ragged = labels.are_masks(y) and dtype == object
+            is_ragged = labels.are_masks(y) and y.ndim == 1
             self.y = (np.empty if is_ragged else np.zeros)((len(self), *y.shape[1:]), dtype=dtype)
         if labels.are_masks(y):
             self._write_masks(rows, y)

@@ -51,7 +51,7 @@ def some(X, rows):
 
 
 @pytest.mark.parametrize("pool", POOLS)
-@pytest.mark.parametrize("strategy", [None, BALD(pixels=0.2), CoreSet()], ids=repr)
+@pytest.mark.parametrize("strategy", [None, BALD(pixels=0.2)], ids=repr)
 def test_the_loop_is_played_with_masks(pool, strategy):
     X, y = POOLS[pool]
     fitted = learner(strategy=strategy).fit(X, y)
@@ -66,7 +66,7 @@ def test_the_loop_is_played_with_masks(pool, strategy):
     assert set(asked) <= set(np.flatnonzero(fitted.labeled_iter_ < 0))
 
 
-@pytest.mark.parametrize("pool", POOLS)
+@pytest.mark.parametrize("pool", ["array", "sizes"])
 @pytest.mark.parametrize("strategy", [Margin(), Entropy(pixels="max"), BALD(), CoreSet()], ids=repr)
 def test_masks_never_queried_are_never_read(pool, strategy):
     X, y = POOLS[pool]
