@@ -50,10 +50,10 @@ class ActiveLearner(CallbackSupportMixin, DelegatingClassifier):
         Chooses the rows; None means `skal.strategies.Margin`. Without an estimator of its own it asks
         the learner's model, which is then fitted once a round.
     initial : "random", "stratified", array of rows or QueryStrategy, default="random"
-        The first rows. "stratified" keeps the shares of the classes, with a row of each class first, where a
-        mask counts as the class of its pixels that the fewest masks have; it is the only setting that looks
-        at labels before their rows are chosen. Rows are positions in X (then
-        `n_initial` does not count). A strategy must need no labels.
+        The first rows. "stratified" keeps the shares of the classes, with a row of each class first (a mask
+        counts as that class of its pixels which the fewest masks have); it is the only setting that looks at
+        labels before their rows are chosen. Rows are positions in X (then `n_initial` does not count). A
+        strategy must need no labels.
     n_initial : int, default=20
         How many rows to start with. Where the model refuses them for being of one class, random rows
         join them, counted in round 0.
