@@ -27,6 +27,7 @@ __all__ = [
     "mutual_information",
     "over_pixels",
     "predictive_entropy",
+    "variance",
     "variation_ratio",
     "vote_entropy",
 ]
@@ -233,6 +234,34 @@ def mean_std(draws):
     array([0.5])
     """
     return np.asarray(draws, dtype=np.float64).std(axis=0).mean(axis=-1)
+
+
+def variance(draws):
+    """Variance over the draws, mean over the classes; (n_draws, n, n_classes) -> (n,).
+
+    Of two classes it is the variance of the probability of either.
+
+    Parameters
+    ----------
+    draws : array-like of shape (n_draws, ..., n_classes)
+        Class probabilities under each draw of the model.
+
+    Returns
+    -------
+    ndarray of shape (...)
+        In [0, 1/4]; the population's variance (divided by n_draws).
+
+    References
+    ----------
+    L. Yang, Y. Zhang, J. Chen, S. Zhang and D. Chen, "Suggestive annotation: a deep active learning framework
+    for biomedical image segmentation", MICCAI 2017.
+
+    Examples
+    --------
+    >>> variance([[[1.0, 0.0]], [[0.0, 1.0]]])
+    array([0.25])
+    """
+    return np.asarray(draws, dtype=np.float64).var(axis=0).mean(axis=-1)
 
 
 def vote_entropy(draws):

@@ -73,6 +73,7 @@ def strategies(batch_size, full=False):
         "ClusterMargin": ClusterMargin(),
         "TypiClust": TypiClust(),
         "ProbCover": ProbCover(n_classes=10),
+        "ProbCover, half pure": ProbCover(n_classes=10, purity=0.5),
     }
 
 

@@ -18,6 +18,8 @@ from skal.strategies.lcmd import LCMD
 from skal.strategies.learning_loss import LearningLoss
 from skal.strategies.probcover import ProbCover
 from skal.strategies.random import Random
+from skal.strategies.stratified import StratifiedRandom
+from skal.strategies.suggestive import SuggestiveAnnotation
 from skal.strategies.typiclust import TypiClust
 from skal.strategies.uncertainty import Entropy, LeastConfidence, Margin
 
@@ -45,7 +47,9 @@ __all__ = [
     "Random",
     "StochasticBatch",
     "StrategyWrapper",
+    "StratifiedRandom",
     "Subsample",
+    "SuggestiveAnnotation",
     "TypiClust",
     "VariationRatio",
     "with_estimator",
