@@ -27,8 +27,8 @@ def known(y, unlabeled="auto", classes=None):
     y : array-like of shape (n,) or (n, height, width), or list of masks
         Labels, with gaps. A mask is a label where it has a pixel that is not marked.
     unlabeled : "auto" or a label, default="auto"
-        The mark of a gap. "auto" goes by the type of y, as the module's summary says; a value, such as
-        -1 for a y of -1 and 1, is taken literally.
+        The mark of a gap. "auto" goes by the type of y, as the module's summary says, and is -1 in masks; a
+        value, such as -1 for a y of -1 and 1, is taken literally.
     classes : array-like or None, default=None
         All classes, where they are known: then "auto" takes -1 for a gap unless it is one of them.
 
