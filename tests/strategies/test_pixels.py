@@ -112,6 +112,31 @@ def test_scores_follow_a_permutation_and_are_those_of_an_image_alone(strategy, p
     np.testing.assert_array_equal(strategy.score(as_objects(list(X))), scores)
 
 
+OF_PROBA = {
+    Margin: acquisition.margin,
+    Entropy: acquisition.entropy,
+    LeastConfidence: acquisition.least_confidence,
+    ClusterMargin: acquisition.margin,
+}
+OF_DRAWS = {
+    BALD: acquisition.mutual_information,
+    MeanStd: acquisition.mean_std,
+    VariationRatio: acquisition.variation_ratio,
+    QueryByCommittee: acquisition.vote_entropy,
+}
+
+
+@pytest.mark.parametrize("pixels", ["mean", "max", 0.2])
+@pytest.mark.parametrize("kind", [*OF_PROBA, *OF_DRAWS])
+def test_the_score_is_the_function_over_the_pixels_asked_for(kind, pixels):
+    strategy, X = fitted(kind(pixels=pixels), "array")
+    model = strategy.estimator_
+    of_pixels = (
+        OF_PROBA[kind](model.predict_proba(X)) if kind in OF_PROBA else OF_DRAWS[kind](model.sample_proba(X))
+    )
+    np.testing.assert_array_equal(strategy.score(X), over_pixels(of_pixels, pixels))
+
+
 class PixelOfTables(ClassifierMixin, BaseEstimator):
     """A forest on tables, as a model of images of one pixel, whose channels are the columns."""
 
