@@ -4,7 +4,7 @@ The only place that knows about other people's classes: a model's own method com
 inferred about classes that lack one stands in the closed lists of this package.
 """
 
-from skal.capabilities._asking import predict_proba, require, supports
+from skal.capabilities._asking import predict_proba, proba_blocks, require, supports
 from skal.capabilities._draws import count_members, draw_blocks, sample_proba
 from skal.capabilities._embedding import (
     can_embed,
@@ -24,6 +24,7 @@ from skal.capabilities._models import (
     is_semi_supervised,
     labels_pixels,
     last_step,
+    mark_for,
 )
 
 __all__ = [
@@ -42,8 +43,10 @@ __all__ = [
     "is_semi_supervised",
     "labels_pixels",
     "last_step",
+    "mark_for",
     "predict_loss",
     "predict_proba",
+    "proba_blocks",
     "require",
     "sample_proba",
     "supports",
