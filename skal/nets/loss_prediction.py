@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from copy import deepcopy
-from inspect import Parameter, signature
 from numbers import Real
 
 import numpy as np
@@ -10,6 +9,7 @@ import torch
 from skorch.dataset import unpack_data
 
 from skal._compat import Interval
+from skal.nets._signature import with_those_of
 from skal.nets.batches import unweighted
 from skal.nets.classifier import NetClassifier
 from skal.nets.intake import check_rows, is_foreign
@@ -19,14 +19,6 @@ from skal.nets.taps import check_taps, find_taps, read, tapped
 from skal.nets.targets import per_row
 
 _ROWS = 3  # by which the module is looked at before it is trained
-
-
-def _with_those_of(base, own):
-    """The signature of a method that passes on, as its `**kwargs`, the parameters of its base's."""
-    names = signature(own).parameters
-    passed = [part for name, part in signature(base).parameters.items() if name not in names]
-    named = [part for part in names.values() if part.kind is not Parameter.VAR_KEYWORD]
-    return signature(own).replace(parameters=named + passed)
 
 
 class LossPredictionClassifier(NetClassifier):
@@ -113,7 +105,7 @@ class LossPredictionClassifier(NetClassifier):
         self.loss_weight = loss_weight
         self.detach_after = detach_after
 
-    __init__.__signature__ = _with_those_of(NetClassifier.__init__, __init__)
+    __init__.__signature__ = with_those_of(NetClassifier.__init__, __init__)
 
     def predict_loss(self, X):
         """The loss expected on each row, in units that only order the rows; (n, ...) -> (n,) float64.
