@@ -156,6 +156,8 @@ class BatchDisplay:
         Grey or colour.
     titles : sequence of str or None, default=None
         One for each image.
+    siblings : array-like of the shape of `images` or None, default=None
+        Drawn below the images, each under its own: what was generated from them.
 
     Attributes
     ----------
@@ -172,12 +174,13 @@ class BatchDisplay:
     ['5', '17', '8']
     """
 
-    def __init__(self, images, titles=None):
+    def __init__(self, images, titles=None, *, siblings=None):
         self.images = images
         self.titles = titles
+        self.siblings = siblings
 
     @classmethod
-    def from_images(cls, X, rows, titles=None, *, image_shape=None):
+    def from_images(cls, X, rows, titles=None, *, image_shape=None, siblings=None):
         """Some rows of X as images.
 
         Parameters
@@ -190,6 +193,9 @@ class BatchDisplay:
             None means the row numbers.
         image_shape : tuple of int or None, default=None
             The shape of one image, where rows are flat.
+        siblings : array-like of shape (n, ...) or None, default=None
+            An image for each of `rows`, of the form of X, to be drawn below it: what
+            `GenerativeAugmentationClassifier.augment` made of them, for instance.
 
         Returns
         -------
@@ -197,10 +203,19 @@ class BatchDisplay:
         """
         rows = np.asarray(rows, dtype=int)
         images = np.asarray(take(X, rows))
+        if siblings is not None:
+            if np.shape(siblings) != images.shape:
+                raise ValueError(
+                    f"BatchDisplay needs a sibling for each of the rows, in all of shape {images.shape}, and "
+                    f"got {np.shape(siblings)}."
+                )
+            images = np.concatenate([images, siblings])  # so that both have the same greys
         if image_shape is not None:
-            images = images.reshape(len(rows), *image_shape)
+            images = images.reshape(len(images), *image_shape)
         titles = [str(row) for row in rows.tolist()] if titles is None else list(titles)
-        return cls(_drawable(images), titles)
+        images = _drawable(images)
+        below = None if siblings is None else images[len(rows) :]
+        return cls(images[: len(rows)], titles, siblings=below)
 
     @classmethod
     def from_learner(cls, learner, X, y=None, *, n=20, image_shape=None):
@@ -240,11 +255,14 @@ class BatchDisplay:
         has_titles = bool(self.titles)
         ax = _new_axes(*self._size(n_columns)) if ax is None else ax
         # Room between images, in shares of an image: across, and downwards for the titles.
-        step = np.array([width * 1.12, height * (1.42 if has_titles else 1.12)])
+        step = np.array([width * 1.12, height * ((1.42 if has_titles else 1.12) + self._below())])
         grey = {"cmap": "gray", "vmin": self.images.min(), "vmax": self.images.max()} if n else {}
         for i in range(n):
             left, top = step * (i % n_columns, i // n_columns)
             ax.imshow(self.images[i], extent=(left, left + width, top + height, top), **grey)
+            if self.siblings is not None:
+                start = top + self._below() * height
+                ax.imshow(self.siblings[i], extent=(left, left + width, start + height, start), **grey)
             if has_titles:
                 ax.text(left + width / 2, top - 0.06 * height, self.titles[i], ha="center", fontsize=8)
         ax.set_xlim(-0.06 * width, step[0] * n_columns - 0.06 * width)
@@ -262,7 +280,12 @@ class BatchDisplay:
     def _size(self, n_columns=10):
         n_columns, n_lines = self._lines(n_columns)
         height, width = self.images.shape[1:3]
-        return 0.8 * n_columns, (1.06 if self.titles else 0.8) * n_lines * height / width
+        share = (1.06 if self.titles else 0.8) + 0.75 * self._below()
+        return 0.8 * n_columns, share * n_lines * height / width
+
+    def _below(self):
+        """How far below an image its sibling starts, in shares of an image; 0 where there are none."""
+        return 0 if self.siblings is None else 1.04
 
 
 def png(display, *, title=None, dpi=150):

@@ -24,9 +24,9 @@ class GenerativeAugmentationClassifier(GenerativeNet):
     Beside the classifier c, an encoder e, a class-conditional generator g and a discriminator d are trained
     on the labelled images: a VAE-ACGAN. Each image x with label y has a *sibling* ``x' = g(e(x), y)``, which
     inherits its label, and there are *samples* of each class, ``g(z, y)`` with z from N(0, I). The classifier
-    learns from all three. As the model of an `ActiveLearner`, with `BALD` for instance, whose draws are dropout masks of
-    the classifier, the images that are queried in one round have siblings in the next: "generate where you
-    query". It works with every strategy.
+    learns from all three. As the model of an `ActiveLearner`, with `BALD` for instance, whose draws are
+    dropout masks of the classifier, the images that are queried in one round have siblings in the next:
+    "generate where you query". It works with every strategy.
 
     *Experimental*: with a few hundred labels, the generator knows no more than these show, and whether the
     classifier gains from it hangs on the data; the authors' figures need 50 times the computing, and their
