@@ -1,5 +1,7 @@
 """A net with a generator of images: how its parts are built and trained together."""
 
+from collections.abc import Mapping
+
 import numpy as np
 import torch
 from skorch.dataset import unpack_data
@@ -41,6 +43,11 @@ class GenerativeNet(NetClassifier):
                 delattr(self, name + "_")
         if self._generates():
             self._check_parts()
+        else:  # their parameters wait for a search to switch them on, and are no typing errors
+            waiting = tuple(f"{name}__" for name in _PARTS)
+            self._params_to_validate = {
+                name for name in self._params_to_validate if not name.startswith(waiting)
+            }
         return self
 
     def initialize_optimizer(self, *args, **kwargs):
@@ -75,7 +82,7 @@ class GenerativeNet(NetClassifier):
     def _check_training_set(self, X, y, sample_weight, classes, reset):
         rows, codes = super()._check_training_set(X, y, sample_weight, classes, reset)
         images, _ = unweighted(rows)
-        if self._generates() and not isinstance(images, np.ndarray):
+        if self._generates() and (isinstance(X, Mapping) or not isinstance(images, np.ndarray)):
             raise TypeError(
                 f"{type(self).__name__} generates images from arrays in memory, and got {type(X).__name__}: "
                 "pass an array, or generated_weight=0 to generate nothing"

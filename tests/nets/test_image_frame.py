@@ -56,7 +56,7 @@ def test_blank_images_do_no_harm():
         ((4, 8, 8), "one or three"),
         ((7, 8), "got 7 x 8"),
         ((3, 65, 20), "got 65 x 20"),
-    ],  # fmt: skip
+    ],
 )
 def test_what_is_no_image_is_refused(shape, words):
     with pytest.raises(ValueError, match=words):
