@@ -87,7 +87,12 @@ class GenerativeNet(NetClassifier):
                 f"{type(self).__name__} generates images from arrays in memory, and got {type(X).__name__}: "
                 "pass an array, or generated_weight=0 to generate nothing"
             )
-        if self._generates() and (reset or "frame_" not in vars(self)):
+        if self._generates() and not reset and "generator_" not in vars(self):
+            raise ValueError(
+                f"{self} has no generator to go on with, since generated_weight was 0 when it was built: "
+                "call fit without warm_start"
+            )
+        if self._generates() and reset:
             self.frame_ = ImageFrame.of(images, self.in_shape_)
         return rows, codes
 
@@ -136,11 +141,11 @@ class GenerativeNet(NetClassifier):
         """One epoch and the means of all losses; before the first one, the warm-up."""
         if not (training and self._generates()):
             return super().run_single_epoch(iterator, training, prefix, step_fn, **fit_params)
-        if len(self.history) == 1:  # this epoch is in it already
+        if not self.warmup_:  # new parts, in whatever epoch of the classifier
             self._warm_up(iterator)
         super().run_single_epoch(iterator, training, prefix, step_fn, **fit_params)
         batches = self.history[-1]["batches"]
-        for name in _RECORDED:
+        for name in _RECORDED if batches else ():
             values = torch.stack([batch[name] for batch in batches]).tolist()  # a GPU waits once
             for batch, value in zip(batches, values, strict=True):
                 batch[name] = value
@@ -177,6 +182,8 @@ class GenerativeNet(NetClassifier):
                 steps.append(self._generator_step(*self._opened(batch), joint=False)[-1])
                 self.scaler_.step(self.generative_optimizer_)
                 self.scaler_.update()
+            if not steps:  # a loader that drops its only batch
+                return
             n_left -= len(steps)
             means = {name: torch.stack([step[name] for step in steps]).mean().item() for name in steps[0]}
             self.warmup_.append(means)
@@ -218,11 +225,9 @@ class GenerativeNet(NetClassifier):
 
     def _step_optimizer(self, step_fn):
         """One step of both optimizers: skorch would compute all gradients once for each."""
-        if step_fn is None or not self._generates():
-            return super()._step_optimizer(step_fn)
         self.optimizer_.step(step_fn)
-        self.generative_optimizer_.step()
-        return None
+        if self._generates():
+            self.generative_optimizer_.step()
 
     def _loss_of(self, images, codes, weight):
         """The classifier's loss of generated images."""

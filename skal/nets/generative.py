@@ -112,8 +112,8 @@ class GenerativeAugmentationClassifier(GenerativeNet):
     >>> from sklearn.datasets import load_digits
     >>> from skal import GenerativeAugmentationClassifier
     >>> X, y = load_digits(return_X_y=True)
-    >>> net = GenerativeAugmentationClassifier(image_shape=(8, 8), max_epochs=10, random_state=0)
-    >>> net = net.fit(X[:200], y[:200])
+    >>> net = GenerativeAugmentationClassifier(image_shape=(8, 8), warmup_steps=100, max_epochs=5)
+    >>> net = net.set_params(random_state=0).fit(X[:200], y[:200])
     >>> siblings = net.augment(X[:10], y[:10])
     >>> siblings.shape
     (10, 64)
@@ -249,8 +249,8 @@ class GenerativeAugmentationClassifier(GenerativeNet):
 
     def _generating_seed(self, random_state):
         self.check_is_fitted()
-        if not self._generates():
-            raise ValueError(f"{self} generates nothing: its generated_weight is 0")
+        if "generator_" not in vars(self):
+            raise ValueError(f"{self} generates nothing: it was fitted with generated_weight=0")
         return self.seed_ if random_state is None else draw_seed(random_state)
 
     def _siblings(self, X, codes, seed):

@@ -388,9 +388,22 @@ def test_without_weight_it_is_a_plain_net_bit_for_bit():
     assert_array_equal(net.sample_proba(images[:9]), plain.sample_proba(images[:9]))
     assert net.al_facts_["n_generated"] == 0
     assert not hasattr(net, "generator_")
+    net.set_params(generated_weight=1.0)
     for ask in (lambda: net.augment(images[:5], y[:5]), lambda: net.generate(y[:5])):
         with pytest.raises(ValueError, match="generates nothing"):
             ask()
+    with pytest.raises(ValueError, match="no generator to go on with"):
+        net.partial_fit(images[:60], y[:60])
+
+
+def test_the_generator_rests_where_the_weight_is_set_to_zero():
+    net = small().fit(images[:32], y[:32])
+    parts, module = weights(net, *PARTS), weights(net, "module")
+    steps = max(int(state["step"]) for state in net.optimizer_.state.values())
+    net.set_params(generated_weight=0).partial_fit(images[:32], y[:32])
+    assert equal(parts, weights(net, *PARTS))
+    assert not equal(module, weights(net, "module"))
+    assert max(int(state["step"]) for state in net.optimizer_.state.values()) == 2 * steps
 
 
 def test_scikit_learns_checks_pass_where_nothing_is_generated():
