@@ -177,7 +177,7 @@ class GenerativeNet(NetClassifier):
         n_left = self.warmup_steps
         while n_left > 0:
             steps = []
-            for batch, _ in zip(iterator, range(n_left), strict=False):
+            for _, batch in zip(range(n_left), iterator, strict=False):
                 self.generative_optimizer_.zero_grad()
                 steps.append(self._generator_step(*self._opened(batch), joint=False)[-1])
                 self.scaler_.step(self.generative_optimizer_)

@@ -92,10 +92,12 @@ class GenerativeAugmentationClassifier(GenerativeNet):
         classifier     criterion of c(x) + generated_weight * (that of c(sample) + that of c(sibling))
 
     They have the authors' form, and other weights. The reconstruction is the mean squared difference in units
-    of the variance of the images, so that weights mean the same for all images, and not in squares of their
-    range; the authors' weights are 0.75 in those units, 1 and 1. With few labels these train a generator
-    that forgets the source, as the divergence outweighs the reconstruction by far. In a step all parts see
-    the same generated images, where the authors update one after the other, and the warm-up is ours.
+    of the variance of the images around their mean, so that weights mean the same for all images. What the
+    authors take would be ``kl_weight=1 / v, reconstruction_weight=0.75 * v, adversarial_weight=1``, with v
+    this variance for images in [0, 1]. With few labels this trains a generator that forgets the source, for
+    the divergence outweighs the reconstruction by far: on 100 digits, siblings of different sources are then
+    0.01 apart, and 0.19 with the weights here. In a step all parts see the same generated images, where the
+    authors update one after the other, and the warm-up is ours.
 
     In each step of each fit *every* labelled row has a sibling, as the authors train it: those of rows that
     were just queried are new in the fit that follows. Siblings are drawn anew in each step, and not stored.
