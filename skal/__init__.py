@@ -11,6 +11,7 @@ _HOME = {
     "ActiveLearner": "skal.learner",
     "BatchDisplay": "skal.plotting",
     "EnsembleClassifier": "skal.ensemble",
+    "GenerativeAugmentationClassifier": "skal.nets",
     "LabeledKFold": "skal.model_selection",
     "LearningCurveDisplay": "skal.plotting",
     "LossPredictionClassifier": "skal.nets",

@@ -162,6 +162,8 @@ class BatchDisplay:
     masks : array-like of int of shape (n, height, width), list of masks, or None, default=None
         The class of each pixel, drawn over the images in a colour for each class from 1 on. The class 0, the
         ground, is left as it is, as are pixels with the mark -1, and images whose mask is None.
+    siblings : array-like of the shape of `images` or None, default=None
+        Drawn below the images, each under its own: what was generated from them.
 
     Attributes
     ----------
@@ -178,13 +180,14 @@ class BatchDisplay:
     ['5', '17', '8']
     """
 
-    def __init__(self, images, titles=None, masks=None):
+    def __init__(self, images, titles=None, masks=None, *, siblings=None):
         self.images = images
         self.titles = titles
         self.masks = masks
+        self.siblings = siblings
 
     @classmethod
-    def from_images(cls, X, rows, titles=None, *, masks=None, image_shape=None):
+    def from_images(cls, X, rows, titles=None, *, masks=None, image_shape=None, siblings=None):
         """Some rows of X as images.
 
         Parameters
@@ -199,21 +202,30 @@ class BatchDisplay:
             Of all rows of X.
         image_shape : tuple of int or None, default=None
             The shape of one image, where rows are flat.
+        siblings : array-like of shape (n, ...) or None, default=None
+            An image for each of `rows`, of the form of X, to be drawn below it: what
+            `GenerativeAugmentationClassifier.augment` made of them, for instance.
 
         Returns
         -------
         BatchDisplay
         """
         rows = np.asarray(rows, dtype=int)
-        images = take(X, rows)
-        try:
-            images = np.asarray(images)
-        except ValueError:  # images of different sizes
-            images = as_objects(images)
+        images = _stacked(take(X, rows))
+        if siblings is not None:
+            if np.shape(siblings) != images.shape:
+                raise ValueError(
+                    f"BatchDisplay needs a sibling for each of the rows, in all of shape {images.shape}, and "
+                    f"got {np.shape(siblings)}."
+                )
+            images = np.concatenate([images, siblings])  # so that both have the same greys
         if image_shape is not None:
-            images = images.reshape(len(rows), *image_shape)
+            images = images.reshape(len(images), *image_shape)
         titles = [str(row) for row in rows.tolist()] if titles is None else list(titles)
-        return cls(_drawable(images), titles, None if masks is None else labels.as_array(masks)[rows])
+        images = _drawable(images)
+        below = None if siblings is None else images[len(rows) :]
+        masks = None if masks is None else labels.as_array(masks)[rows]
+        return cls(images[: len(rows)], titles, masks, siblings=below)
 
     @classmethod
     def from_learner(cls, learner, X, y=None, *, n=20, image_shape=None):
@@ -256,7 +268,7 @@ class BatchDisplay:
         has_titles = bool(self.titles)
         ax = _new_axes(*self._size(n_columns)) if ax is None else ax
         # Room between images, in shares of an image: across, and downwards for the titles.
-        step = np.array([width * 1.12, height * (1.42 if has_titles else 1.12)])
+        step = np.array([width * 1.12, height * ((1.42 if has_titles else 1.12) + self._below())])
         limits = [(image.min(), image.max()) for image in self.images]
         grey = {"cmap": "gray", "vmin": min(limits)[0], "vmax": max(high for _, high in limits)} if n else {}
         for i in range(n):
@@ -265,6 +277,9 @@ class BatchDisplay:
             ax.imshow(self.images[i], extent=extent, **grey)
             if self.masks is not None and self.masks[i] is not None:
                 ax.imshow(_colored(np.asarray(self.masks[i])), extent=extent, interpolation="nearest")
+            if self.siblings is not None:
+                start = top + self._below() * height
+                ax.imshow(self.siblings[i], extent=(left, left + width, start + height, start), **grey)
             if has_titles:
                 ax.text(left + width / 2, top - 0.06 * height, self.titles[i], ha="center", fontsize=8)
         ax.set_xlim(-0.06 * width, step[0] * n_columns - 0.06 * width)
@@ -289,7 +304,12 @@ class BatchDisplay:
     def _size(self, n_columns=10):
         n_columns, n_lines = self._lines(n_columns)
         height, width = self._cell()
-        return 0.8 * n_columns, (1.06 if self.titles else 0.8) * n_lines * height / width
+        share = (1.06 if self.titles else 0.8) + 0.75 * self._below()
+        return 0.8 * n_columns, share * n_lines * height / width
+
+    def _below(self):
+        """How far below an image its sibling starts, in shares of an image; 0 where there are none."""
+        return 0 if self.siblings is None else 1.04
 
 
 def png(display, *, title=None, dpi=150):
@@ -331,6 +351,14 @@ def _colored(mask):
     shown = colors[(mask - 1) % len(colors)]
     shown[mask < 1] = 0
     return shown
+
+
+def _stacked(images):
+    """Images as one array, of objects where they are of different sizes."""
+    try:
+        return np.asarray(images)
+    except ValueError:
+        return as_objects(images)
 
 
 def _new_axes(width, height):

@@ -111,3 +111,23 @@ def test_displays_draw_into_given_axes():
     ax = matplotlib.figure.Figure().subplots()
     assert LearningCurveDisplay({"A": ([1, 2], [0, 1], None, None)}).plot(ax).ax_ is ax
     assert BatchDisplay.from_images(X, [0], image_shape=(8, 8)).plot(ax).figure_ is ax.figure
+
+
+def test_siblings_stand_below_their_sources_in_the_same_greys():
+    siblings = 16 - X[[5, 17, 8]]
+    display = BatchDisplay.from_images(X, [5, 17, 8], image_shape=(8, 8), siblings=siblings).plot(n_columns=2)
+    drawn = display.ax_.images
+    assert len(drawn) == 6
+    for source, sibling, row in zip(drawn[::2], drawn[1::2], [5, 17, 8], strict=True):
+        np.testing.assert_array_equal(source.get_array(), X[row].reshape(8, 8))
+        np.testing.assert_array_equal(sibling.get_array(), 16 - X[row].reshape(8, 8))
+        assert source.get_clim() == sibling.get_clim()
+        left, right, bottom, top = source.get_extent()
+        assert sibling.get_extent()[:2] == [left, right]
+        assert sibling.get_extent()[3] > bottom > top
+    assert display.ax_.get_ylim()[0] > drawn[-1].get_extent()[2]
+    alone = BatchDisplay.from_images(X, [5, 17, 8], image_shape=(8, 8))
+    assert alone.siblings is None
+    assert display._size()[1] > alone._size()[1]
+    with pytest.raises(ValueError, match=r"a sibling for each of the rows, in all of shape \(3, 64\)"):
+        BatchDisplay.from_images(X, [5, 17, 8], siblings=siblings[:2])

@@ -1,7 +1,5 @@
 """skorch's classifier, mended: scikit-learn's parameters, seeds, devices, and batches from memory."""
 
-from inspect import Parameter, signature
-
 import numpy as np
 import torch
 from skorch import NeuralNetClassifier
@@ -19,14 +17,6 @@ from skal.nets.seeding import isolated, modes_kept, seed_all
 # it. On a CPU, the activations of 64 images stay in the cache; more are slower.
 INFERENCE_BATCH = {"cpu": 64, "cuda": 1024}
 MIN_ROWS = 16  # smaller batches take other matrix kernels, which differ in the last bits
-
-
-def with_parameters_of(base, own):
-    """The signature of a method that passes on, as its `**kwargs`, the parameters of its base's."""
-    names = signature(own).parameters
-    passed = [part for name, part in signature(base).parameters.items() if name not in names]
-    named = [part for part in names.values() if part.kind is not Parameter.VAR_KEYWORD]
-    return signature(own).replace(parameters=named + passed)
 
 
 class Log(PrintLog):

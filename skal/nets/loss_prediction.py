@@ -9,7 +9,7 @@ import torch
 from skorch.dataset import unpack_data
 
 from skal._compat import Interval
-from skal.nets._net import with_parameters_of
+from skal.nets._signature import with_those_of
 from skal.nets.batches import unweighted
 from skal.nets.classifier import NetClassifier
 from skal.nets.intake import check_rows, is_foreign
@@ -105,7 +105,7 @@ class LossPredictionClassifier(NetClassifier):
         self.loss_weight = loss_weight
         self.detach_after = detach_after
 
-    __init__.__signature__ = with_parameters_of(NetClassifier.__init__, __init__)
+    __init__.__signature__ = with_those_of(NetClassifier.__init__, __init__)
 
     def predict_loss(self, X):
         """The loss expected on each row, in units that only order the rows; (n, ...) -> (n,) float64.

@@ -37,8 +37,8 @@ class SmallCNN(nn.Module):
 
     def __init__(self, in_shape, n_classes, channels=(32, 64), hidden=128, dropout=0.5):
         super().__init__()
-        self.channels_last = len(in_shape) == 3 and in_shape[-1] in (1, 3) and in_shape[0] not in (1, 3)
-        depth, height, width = _channels_first(in_shape, self.channels_last)
+        self.channels_last = is_channels_last(in_shape)
+        depth, height, width = channels_first(in_shape)
         shrink = 2 * max(2, -(-max(height, width) // 16))  # at most 8 x 8 values a channel are left
         left = prod(-(-size // shrink) for size in (height, width))
         self.features = nn.Sequential(
@@ -237,10 +237,16 @@ def built(module, params, learned):
     return build(**(open_params | params))
 
 
-def _channels_first(in_shape, channels_last):
+def is_channels_last(in_shape):
+    """Whether the shape of an image is taken for (h, w, c), and not for (c, h, w) or (h, w)."""
+    return len(in_shape) == 3 and in_shape[-1] in (1, 3) and in_shape[0] not in (1, 3)
+
+
+def channels_first(in_shape):
+    """The shape of an image as (c, h, w)."""
     if len(in_shape) == 2:
         return (1, *in_shape)
-    return (in_shape[2], *in_shape[:2]) if channels_last else in_shape
+    return (in_shape[2], *in_shape[:2]) if is_channels_last(in_shape) else tuple(in_shape)
 
 
 def _two_convolutions(n_in, n_out):

@@ -24,7 +24,7 @@ from skal._overlap import score_masks
 from skal._seeds import derive, draw_seed
 from skal.labels import vocabulary
 from skal.nets import draws, embedding
-from skal.nets._net import MIN_ROWS, with_parameters_of
+from skal.nets._net import MIN_ROWS, with_those_of
 from skal.nets.batches import Rows, as_input, in_memory, is_arrays, take, unweighted, weighted
 from skal.nets.classifier import NetClassifier
 from skal.nets.intake import is_foreign
@@ -134,7 +134,7 @@ class SegmentationNet(NetClassifier):
         self.ignore_index = ignore_index
         self.scoring = scoring
 
-    __init__.__signature__ = with_parameters_of(NetClassifier.__init__, __init__)
+    __init__.__signature__ = with_those_of(NetClassifier.__init__, __init__)
 
     def fit(self, X, y=None, sample_weight=None, **fit_params):
         """Train on images and their masks; a new net unless `warm_start`.
