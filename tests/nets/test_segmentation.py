@@ -476,6 +476,8 @@ def test_datasets_and_strange_modules_and_criteria_are_refused(fitted):
         fitted.predict(torch.utils.data.TensorDataset(torch.zeros(3, 16, 16)))
     with pytest.raises(ValueError, match=r"logits \(b, n_classes, 16, 16\).*\(8, 2, 15, 15\)"):
         net(partial(nn.Conv2d, 1, 2, 2)).fit(X, y)
+    with pytest.raises(ValueError, match="batches of its own"):
+        net(iterator_train__drop_last=True).fit(mixed, masks)
     with pytest.raises(ValueError, match="2 classes"):
         net(partial(nn.Conv2d, 1, 5, 1)).fit(X, y)
 
