@@ -201,6 +201,7 @@ class SegmentationNet(NetClassifier):
         TypeError
             If the module has no active dropout, or randomness that can't be told from it.
         """
+        self.check_is_fitted()
         seed = derive(self.seed_, "draws") if random_state is None else draw_seed(random_state)
 
         def sampled(images):
@@ -211,7 +212,6 @@ class SegmentationNet(NetClassifier):
                 draw[...] = as_distribution(draw, self)
             return drawn
 
-        self.check_is_fitted()
         return self._by_size(X, sampled, axis=1)
 
     def embed(self, X, layer=None):
@@ -287,9 +287,10 @@ class SegmentationNet(NetClassifier):
         return as_distribution(flat.reshape(len(flat), *images.shape[-2:], -1), self)
 
     def _labels(self, images):
-        # Batch by batch, so that no array holds the probabilities of all.
-        codes = self._finished(images, _most_probable) if self.mc_dropout is None else None
-        codes = _most_probable(self._proba(images)) if codes is None else codes
+        if self.mc_dropout is None:  # batch by batch, so that no array holds the probabilities of all
+            codes = self._finished(images, _most_probable)
+        else:
+            codes = _most_probable(self._proba(images))
         # While skorch's scoring callbacks run, they replace forward_iter and compare with codes.
         return codes if "forward_iter" in vars(self) else self.classes_[codes]
 

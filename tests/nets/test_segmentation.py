@@ -9,6 +9,7 @@ import pytest
 import torch
 from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.base import clone
+from sklearn.exceptions import NotFittedError
 from sklearn.model_selection import GridSearchCV
 from skorch.callbacks import EpochScoring
 from skorch.dataset import Dataset, ValidSplit
@@ -471,6 +472,15 @@ def test_mixed_precision():
 def test_bad_input_is_refused_before_any_training(images, own, message):
     with pytest.raises(ValueError, match=message):
         net(Untouched).fit(images, own)
+
+
+def test_a_net_that_is_not_fitted_says_so():
+    model = net()
+    for ask in (model.predict_proba, model.predict, model.sample_proba, model.embed):
+        with pytest.raises(NotFittedError):
+            ask(X)
+    with pytest.raises(NotFittedError):
+        model.score(X, y)
 
 
 def test_datasets_and_strange_modules_and_criteria_are_refused(fitted):
