@@ -33,6 +33,9 @@ class EnsembleClassifier(MetaClassifier):
     one difference away, as Beluch et al. did to find what makes an ensemble good; the width of the members
     is a parameter of the model itself, such as ``estimator__module__hidden``.
 
+    Members may be segmenters, such as `skal.SegmentationNet`: then y is masks, and all answers are for
+    pixels, as the members give them.
+
     Parameters
     ----------
     estimator : classifier

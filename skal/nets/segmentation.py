@@ -29,7 +29,7 @@ from skal.nets.batches import Rows, as_input, in_memory, is_arrays, take, unweig
 from skal.nets.classifier import NetClassifier
 from skal.nets.intake import is_foreign
 from skal.nets.modules import SmallUNet
-from skal.nets.padded import image_batches
+from skal.nets.padded import ImageBatches, image_batches
 from skal.nets.pixel_loss import pixel_loss, pixel_weights
 from skal.nets.targets import as_distribution, per_row
 
@@ -68,10 +68,10 @@ class SegmentationNet(NetClassifier):
     criterion : class, default=torch.nn.CrossEntropyLoss
         The loss of pixels: it gets logits (m, n_classes) and codes (m,) of the labelled pixels of a batch,
         and has a parameter `reduction`, as torch's losses have.
-    batch_size : int >= 1 or -1, default=8
-        Images in a step of training. Those of different sizes are padded with ignored pixels to the largest.
-        Prediction takes ``iterator_valid__batch_size``, or as many as make 65,536 pixels on a CPU if it is
-        not set, and never pads.
+    batch_size : int >= 1 or -1, default=4
+        Images in a step of training: few, so that few labelled images make enough steps. Those of different
+        sizes are padded with ignored pixels to the largest. Prediction takes ``iterator_valid__batch_size``,
+        or as many as make 65,536 pixels on a CPU if it is not set, and never pads.
     train_split : callable or None, default=None
         Sets images apart for ``valid_loss``, such as ``skorch.dataset.ValidSplit(5)``.
     **kwargs
@@ -126,7 +126,7 @@ class SegmentationNet(NetClassifier):
     _draws_choose_rows = False
     _stand_in = SmallUNet
 
-    def __init__(self, module=None, *, ignore_index=-1, scoring="dice", batch_size=8, **kwargs):
+    def __init__(self, module=None, *, ignore_index=-1, scoring="dice", batch_size=4, **kwargs):
         if "image_shape" in kwargs:
             raise TypeError("SegmentationNet has no parameter image_shape: X is images already")
         super().__init__(module, batch_size=batch_size, **kwargs)
@@ -201,6 +201,7 @@ class SegmentationNet(NetClassifier):
         TypeError
             If the module has no active dropout, or randomness that can't be told from it.
         """
+        self.check_is_fitted()
         seed = derive(self.seed_, "draws") if random_state is None else draw_seed(random_state)
 
         def sampled(images):
@@ -211,7 +212,6 @@ class SegmentationNet(NetClassifier):
                 draw[...] = as_distribution(draw, self)
             return drawn
 
-        self.check_is_fitted()
         return self._by_size(X, sampled, axis=1)
 
     def embed(self, X, layer=None):
@@ -287,9 +287,10 @@ class SegmentationNet(NetClassifier):
         return as_distribution(flat.reshape(len(flat), *images.shape[-2:], -1), self)
 
     def _labels(self, images):
-        # Batch by batch, so that no array holds the probabilities of all.
-        codes = self._finished(images, _most_probable) if self.mc_dropout is None else None
-        codes = _most_probable(self._proba(images)) if codes is None else codes
+        if self.mc_dropout is None:  # batch by batch, so that no array holds the probabilities of all
+            codes = self._finished(images, _most_probable)
+        else:
+            codes = _most_probable(self._proba(images))
         # While skorch's scoring callbacks run, they replace forward_iter and compare with codes.
         return codes if "forward_iter" in vars(self) else self.classes_[codes]
 
@@ -344,6 +345,18 @@ class SegmentationNet(NetClassifier):
         if self.dataset is not Dataset or not is_arrays(X):
             return super().get_dataset(X, y)
         return Rows(X, y)
+
+    def get_iterator(self, dataset, training=False):
+        """Batches of a dataset; see `NetClassifier`."""
+        batches = super().get_iterator(dataset, training)
+        rows, _ = in_memory(dataset)
+        mixed = rows is not None and unweighted(rows.X)[0].dtype == object
+        if mixed and not isinstance(batches, ImageBatches):
+            raise ValueError(
+                f"{self} pads images of different sizes in batches of its own: leave iterator_train and "
+                "iterator_valid and their parameters alone, but for batch_size and shuffle"
+            )
+        return batches
 
     def _images(self, X, reset=False):
         """Images as the net takes them; unless `reset`, with as many channels as at `fit`."""

@@ -9,6 +9,7 @@ import pytest
 import torch
 from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.base import clone
+from sklearn.exceptions import NotFittedError
 from sklearn.model_selection import GridSearchCV
 from skorch.callbacks import EpochScoring
 from skorch.dataset import Dataset, ValidSplit
@@ -84,7 +85,8 @@ def fitted():
 
 @pytest.mark.parametrize("module", [None, SmallFCN], ids=["SmallUNet", "SmallFCN"])
 def test_it_finds_bright_squares(module):
-    model = SegmentationNet(module, max_epochs=12, batch_size=4, random_state=0).fit(X[:16], y[:16])
+    model = SegmentationNet(module, module__channels=(8, 16), max_epochs=10, random_state=0)
+    model.fit(X[:16], y[:16])
     assert model.score(X[16:], y[16:]) > 0.85
     assert model.history[-1, "train_loss"] < model.history[0, "train_loss"] / 2
 
@@ -239,7 +241,7 @@ def test_images_of_different_sizes_are_answered_in_object_arrays(fitted):
 
 @pytest.mark.parametrize("module", [None, SmallFCN], ids=["SmallUNet", "SmallFCN"])
 def test_an_image_is_answered_alone_as_among_others(module):
-    model = net(module).fit(X[:8], y[:8])
+    model = net(module, module__channels=(6, 9), max_epochs=1).fit(X[:8], y[:8])
     ways = {
         "predict_proba": lambda images: list(model.predict_proba(images)),
         "draws": lambda images: list(
@@ -296,7 +298,7 @@ def test_predictions_in_draws_are_their_mean(fitted):
 
 @pytest.mark.parametrize("module", [None, SmallFCN], ids=["SmallUNet", "SmallFCN"])
 def test_draws_differ_by_their_masks_alone(module):
-    model = net(module).fit(X, y)
+    model = net(module, module__channels=(6, 9)).fit(X, y)
     drawn = model.sample_proba(X, 4, random_state=3)
     assert drawn.std(axis=0).max() > 1e-3
     assert_allclose(model.sample_proba(X, 2, random_state=3), drawn[:2], atol=1e-6)
@@ -343,10 +345,11 @@ def test_equal_seeds_give_equal_bits_and_leave_no_trace():
     torch.manual_seed(1)
     before = random.getstate(), np.random.get_state()[1].copy(), torch.get_rng_state()
     images, own = X.copy(), y.copy()
-    one, other = net(None).fit(images, own), net(None).fit(images, own)
+    small = {"module": None, "module__channels": (4, 8), "max_epochs": 1}
+    one, other = net(**small).fit(images, own), net(**small).fit(images, own)
     assert same_weights(one, other)
-    assert not same_weights(one, net(None, random_state=1).fit(images, own))
-    for model in (one, net(None).fit(mixed, masks)):
+    assert not same_weights(one, net(**small, random_state=1).fit(images, own))
+    for model in (one, net(**small).fit(mixed, masks)):
         for ask in (model.predict_proba, model.predict, model.sample_proba, model.embed):
             ask(images), ask(mixed)
     assert_array_equal(one.sample_proba(images, 3), other.sample_proba(images, 3))
@@ -359,7 +362,7 @@ def test_equal_seeds_give_equal_bits_and_leave_no_trace():
 
 @pytest.mark.parametrize("training", [True, False])
 def test_flags_weights_and_grad_mode_are_as_before(training):
-    model = net(None).fit(X[:4], y[:4])
+    model = net(None, module__channels=(4, 8)).fit(X[:4], y[:4])
     model.module_.train(training)
     model.module_.encoder[0].train(not training)
     flags, before = [layer.training for layer in model.module_.modules()], weights(model)
@@ -438,7 +441,7 @@ def test_a_callback_can_score_while_it_trains():
 
 
 def test_mixed_precision():
-    model = net(None, amp=True, max_epochs=4).fit(X, y)
+    model = net(amp=True, max_epochs=4).fit(X, y)
     assert model.predict_proba(X).dtype == np.float64
     assert model.history[-1, "train_loss"] < model.history[0, "train_loss"]
 
@@ -471,11 +474,22 @@ def test_bad_input_is_refused_before_any_training(images, own, message):
         net(Untouched).fit(images, own)
 
 
+def test_a_net_that_is_not_fitted_says_so():
+    model = net()
+    for ask in (model.predict_proba, model.predict, model.sample_proba, model.embed):
+        with pytest.raises(NotFittedError):
+            ask(X)
+    with pytest.raises(NotFittedError):
+        model.score(X, y)
+
+
 def test_datasets_and_strange_modules_and_criteria_are_refused(fitted):
     with pytest.raises(ValueError, match="in memory"):
         fitted.predict(torch.utils.data.TensorDataset(torch.zeros(3, 16, 16)))
-    with pytest.raises(ValueError, match=r"logits \(b, n_classes, 16, 16\).*\(8, 2, 15, 15\)"):
+    with pytest.raises(ValueError, match=r"logits \(b, n_classes, 16, 16\).*\(4, 2, 15, 15\)"):
         net(partial(nn.Conv2d, 1, 2, 2)).fit(X, y)
+    with pytest.raises(ValueError, match="batches of its own"):
+        net(iterator_train__drop_last=True).fit(mixed, masks)
     with pytest.raises(ValueError, match="2 classes"):
         net(partial(nn.Conv2d, 1, 5, 1)).fit(X, y)
 
