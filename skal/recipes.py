@@ -142,10 +142,9 @@ def bgadl(scale="demo", random_state=None):
 
     T. Tran, T.-T. Do, I. Reid and G. Carneiro, ICML 2019: MNIST.
     """
-    model, strategy = GenerativeAugmentationClassifier(), BALD(n_draws=20)
-    if scale != "demo":
-        model.set_params(estimator=_net(scale, ResNet18, module__dropout=0.5), max_epochs=50)
-        strategy = Subsample(strategy, size=2000)
+    classifier, strategy = GenerativeAugmentationClassifier, BALD(n_draws=20)
+    model = _net(scale, ResNet18, classifier, module__dropout=0.5, max_epochs=50, batch_size=100)
+    strategy = strategy if scale == "demo" else Subsample(strategy, size=2000)
     return _learner(scale, model, strategy, random_state, n_initial=100, batch_size=100, n_rounds=100)
 
 

@@ -24,7 +24,8 @@ from skal._overlap import score_masks
 from skal._seeds import derive, draw_seed
 from skal.labels import vocabulary
 from skal.nets import draws, embedding
-from skal.nets._net import MIN_ROWS, with_those_of
+from skal.nets._net import MIN_ROWS
+from skal.nets._signature import with_those_of
 from skal.nets.batches import Rows, as_input, in_memory, is_arrays, take, unweighted, weighted
 from skal.nets.classifier import NetClassifier
 from skal.nets.intake import is_foreign
