@@ -39,7 +39,9 @@ def digest(X):
         array = np.asarray(X)
     except ValueError:  # rows of different shapes
         array = as_objects(X)
-    if array.dtype == object and array.ndim == 1 and len(array) and np.ndim(array[0]) > 0:
+        if not hasattr(array[0], "ndim"):  # such as pairs
+            return joblib.hash(X)
+    if array.dtype == object and array.ndim == 1 and len(array) and getattr(array[0], "ndim", 0) > 0:
         return joblib.hash([np.ascontiguousarray(row, dtype=np.float32) for row in array])
     if array.dtype.kind in "biuf":
         return joblib.hash(np.ascontiguousarray(array, dtype=np.float32))
