@@ -117,7 +117,7 @@ def write_report(out, full, rows):
         + (
             "pools of 400 images of 128 x 128"
             if full
-            else "reduced: pools of 120 images of 32 x 32, 20 epochs"
+            else "reduced: pools of 120 images of 32 x 32, short fits"
         )
     )
     figure = Figure(figsize=(17, 6), layout="constrained")
