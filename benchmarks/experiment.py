@@ -23,7 +23,7 @@ from threadpoolctl import threadpool_limits
 from skal import LearningCurveDisplay, compare
 from skal._runs import read_stages, write_atomically, write_stages
 from skal._statistics import mean_interval
-from skal.evaluation import Comparison
+from skal.evaluation import Comparison, digest
 from skal.report import text_table
 
 MIN_SEEDS = 10  # with fewer, nothing is claimed
@@ -106,7 +106,7 @@ def resume(learners, data, path, args, run_of, report, step=1):
     rows = read(path)
     if args.report:
         return report(rows)
-    settings = {name: joblib.hash((learner, data))[:8] for name, learner in learners.items()}
+    settings = {name: digest(learner) + joblib.hash(data)[:8] for name, learner in learners.items()}
     if any(row["settings"] != settings.get(row["learner"]) for row in rows):
         raise SystemExit(f"{path} holds runs of other learners or data: give another --out, or move it away.")
     done = {(row["learner"], row["seed"]) for row in rows}

@@ -2,11 +2,13 @@
 
 import pickle
 import sys
+from inspect import Parameter, signature
 from pathlib import Path
 
 import joblib
 import numpy as np
 from sklearn.base import clone
+from sklearn.frozen import FrozenEstimator
 from sklearn.model_selection import train_test_split
 from threadpoolctl import threadpool_limits
 from tqdm import tqdm
@@ -177,7 +179,7 @@ def _settings(learners, data, scoring, test_size, seed, digest):
         return dict.fromkeys(learners, name)
     protocol = joblib.hash((name, test_size if data[2] is None else None, seed))[:8]
     of_data = joblib.hash(tuple(map(_hashable, data)))[:8]
-    return {learner: f"{name} {of_data} {_digest(learners[learner])} {protocol}" for learner in learners}
+    return {learner: f"{name} {of_data} {digest(learners[learner])} {protocol}" for learner in learners}
 
 
 def _hashable(part):
@@ -189,14 +191,35 @@ def _hashable(part):
     return part
 
 
-def _digest(learner):
+def digest(learner):
+    """A text that tells learners apart: the same for the same classes and settings.
+
+    A parameter that has its default does not count, so that a file of results outlives a new parameter.
+    """
     try:
-        return joblib.hash(learner)[:8]
+        return joblib.hash(_as_set(learner))[:8]
     except (pickle.PicklingError, AttributeError) as error:
         raise ValueError(
             f"With path=, a learner must be picklable, to be told from others: {error}. Give a lambda or a "
             "local function a name in a module."
         ) from error
+
+
+def _as_set(value):
+    """An estimator as its class and the parameters that its user set; other things as they are."""
+    if isinstance(value, list | tuple):
+        return [_as_set(part) for part in value]
+    if isinstance(value, dict):
+        return {name: _as_set(part) for name, part in value.items()}
+    if isinstance(value, type | FrozenEstimator) or not hasattr(value, "get_params"):
+        return value
+    defaults = {name: part.default for name, part in signature(type(value).__init__).parameters.items()}
+    own = {
+        name: part
+        for name, part in value.get_params(deep=False).items()
+        if repr(part) != repr(defaults.get(name, Parameter.empty))
+    }
+    return f"{type(value).__module__}.{type(value).__qualname__}", _as_set(own)
 
 
 def _done(path, settings):

@@ -3,12 +3,15 @@ import warnings
 import numpy as np
 import pytest
 from sklearn.datasets import load_digits
+from sklearn.frozen import FrozenEstimator
+from sklearn.linear_model import LogisticRegression
 from sklearn.naive_bayes import GaussianNB
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
 
 from skal import ActiveLearner, compare
-from skal.strategies import Entropy, Margin, Random
+from skal.evaluation import digest
+from skal.strategies import Entropy, Margin, Random, Subsample
 
 X, y = load_digits(return_X_y=True)
 X, y = X[:300], y[:300]
@@ -216,3 +219,18 @@ def test_a_curve_that_falls_is_shown_as_it_is():
     assert scores[3] == learner.score(X, y) < 0.5 < scores[1]
     _, curve = compare({"Margin": learner}, X, y, n_seeds=1).curve("Margin")
     assert curve[0, 3] < 0.5 < curve[0, 1]
+
+
+def test_a_digest_tells_settings_apart_and_leaves_defaults_out():
+    net = ActiveLearner(LogisticRegression(C=2), Margin())
+    assert digest(net) == digest(ActiveLearner(LogisticRegression(C=2), Margin(n_draws=None)))
+    others = [
+        ActiveLearner(LogisticRegression(C=3), Margin()),
+        ActiveLearner(LogisticRegression(C=2), Entropy()),
+        ActiveLearner(LogisticRegression(C=2), Margin(n_draws=5)),
+        ActiveLearner(LogisticRegression(C=2), Subsample(Margin(), size=10)),
+        ActiveLearner(LogisticRegression(C=2), Subsample(Margin(), size=20)),
+        ActiveLearner(make_pipeline(LogisticRegression(C=2)), Margin()),
+        ActiveLearner(FrozenEstimator(LogisticRegression(C=2)), Margin()),
+    ]
+    assert len({digest(learner) for learner in [net, *others]}) == len(others) + 1
