@@ -16,12 +16,14 @@ _HOME = {
     "LossPredictionClassifier": "skal.nets",
     "NetClassifier": "skal.nets",
     "PseudoLabelClassifier": "skal.pseudo_label",
+    "as_pool": "skal.containers",
     "compare": "skal.evaluation",
     "learning_curve_auc": "skal.metrics",
 }
 _MODULES = {
     "acquisition",
     "capabilities",
+    "containers",
     "datasets",
     "ensemble",
     "evaluation",
