@@ -131,7 +131,7 @@ class Comparison:
 
         return LearningCurveDisplay.from_comparison(self).plot(ax)
 
-    def to_html(self, path, X=None, *, about="", remarks=(), facts=None):
+    def to_html(self, path, X=None, *, masks=None, about="", remarks=(), facts=None):
         """Write a report of one self-contained page.
 
         Parameters
@@ -139,6 +139,8 @@ class Comparison:
         path : str or Path
         X : array-like of shape (n_rows, ...) or None, default=None
             The X that was compared on, if it holds images: those asked for first are shown.
+        masks : array-like of shape (n_rows, height, width), list of masks, or None, default=None
+            Masks of the rows of X, such as the y that was compared on; drawn over the images.
         about : str, default=""
             What was compared on, in a line.
         remarks : sequence of str, default=()
@@ -148,4 +150,4 @@ class Comparison:
         """
         from skal.report import write_html
 
-        write_html(path, self, X, about=about, remarks=remarks, facts=facts)
+        write_html(path, self, X, masks=masks, about=about, remarks=remarks, facts=facts)

@@ -1,5 +1,7 @@
 """Classifiers around a classifier, and one that answers with it over a vocabulary that it knows better."""
 
+from functools import partial
+
 import numpy as np
 from sklearn.base import BaseEstimator, ClassifierMixin, MetaEstimatorMixin
 from sklearn.metrics import accuracy_score
@@ -12,6 +14,7 @@ from sklearn.utils.validation import assert_all_finite, check_consistent_length,
 from skal import capabilities, labels
 from skal._compat import routing_enabled
 from skal._rows import check_rows, take
+from skal.capabilities._blocks import in_each
 
 __all__ = ["DelegatingClassifier", "MetaClassifier", "model_has"]
 
@@ -27,6 +30,11 @@ def model_has(method):
 
 class MetaClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
     """Base class: takes the rows and metadata that the classifier in its parameter `estimator` takes."""
+
+    @property
+    def labels_pixels(self):
+        """Whether the classifier labels each pixel of an image, so that the label of a row is a mask."""
+        return capabilities.labels_pixels(self.estimator)
 
     def get_metadata_routing(self):
         """Where metadata go: those of fit to `fit` of the model, those of score to `score` here.
@@ -66,7 +74,7 @@ class DelegatingClassifier(MetaClassifier):
     """
 
     def score(self, X, y, sample_weight=None):
-        """Accuracy on the rows of X that have a label.
+        """Accuracy on the rows of X that have a label; of a model that labels pixels, its own score.
 
         Parameters
         ----------
@@ -79,21 +87,30 @@ class DelegatingClassifier(MetaClassifier):
         -------
         float
         """
-        y, is_known = labels.read(y, self.unlabeled, self.classes_)
+        check_is_fitted(self)
+        y, is_known = labels.read(y, self._mark, self.classes_)
         rows = np.flatnonzero(is_known)
         if len(rows) == 0:
             raise ValueError(f"score needs labels, and none of the {len(y)} rows of y has one.")
         weights = None if sample_weight is None else np.asarray(sample_weight)[rows]
+        if self.labels_pixels:
+            X = take(self._check_rows(X, reset=False), rows)
+            weighted = {} if weights is None else {"sample_weight": weights}
+            return float(self.estimator_.score(X, labels.at(y, rows), **weighted))
         return float(accuracy_score(y[rows], self.predict(take(X, rows)), sample_weight=weights))
 
     @available_if(model_has("predict"))
     def predict(self, X):
-        """Predicted labels; (n_rows, ...) -> (n_rows,)."""
+        """Predicted labels; (n_rows, ...) -> (n_rows,), or masks, where the model labels pixels."""
         return self._ask("predict", X)
 
     @available_if(model_has("predict_proba"))
     def predict_proba(self, X):
-        """Class probabilities, a column for each of `classes_`; (n_rows, ...) -> (n_rows, n_classes)."""
+        """Class probabilities, a column for each of `classes_`; (n_rows, ...) -> (n_rows, n_classes).
+
+        Of a model that labels pixels, (n_rows, height, width, n_classes), or an object array of one
+        (height, width, n_classes) for each of images of different sizes.
+        """
         return self._in_vocabulary(self._ask("predict_proba", X), missing=0)
 
     @available_if(model_has("sample_proba"))
@@ -153,7 +170,7 @@ class DelegatingClassifier(MetaClassifier):
         if y is None:
             raise ValueError(f"{type(self).__name__} requires y to be passed, but the target y is None.")
         X = self._check_rows(X, reset=True)
-        y, is_known = labels.read(y, self.unlabeled)
+        y, is_known = labels.read(y, self._mark)
         check_consistent_length(X, y)
         if y.dtype.kind == "f":
             assert_all_finite(y[is_known], input_name="y")
@@ -161,9 +178,30 @@ class DelegatingClassifier(MetaClassifier):
             raise ValueError(
                 f"{type(self).__name__} needs labels to start from: none of the {len(y)} rows has one."
             )
-        classes = labels.vocabulary(y[is_known])
-        check_classification_targets(y[is_known])
+        self._check_kind(y)
+        classes = labels.vocabulary(y[is_known], self._mark)
+        if not self.labels_pixels:
+            check_classification_targets(y[is_known])
         return X, y, is_known, classes
+
+    @property
+    def _mark(self):
+        """The mark in y of a row, or of a pixel, without a label."""
+        return capabilities.mark_for(self.estimator, self.unlabeled)
+
+    def _check_kind(self, y):
+        """Refuse masks for a model that labels rows, and labels of rows for one that labels pixels."""
+        if labels.are_masks(y) == self.labels_pixels:
+            return
+        if self.labels_pixels:
+            raise ValueError(
+                f"{self.estimator!r} labels pixels, and y has one label for each image; it needs masks: "
+                "(n, height, width) integers, or a list of (height, width) arrays."
+            )
+        raise ValueError(
+            f"{self.estimator!r} labels rows, and y has a mask for each of them; use a model that labels "
+            "pixels, such as SegmentationNet, which says so with its attribute labels_pixels."
+        )
 
     def _ask(self, method, X):
         check_is_fitted(self)
@@ -174,6 +212,8 @@ class DelegatingClassifier(MetaClassifier):
         seen = getattr(self.estimator_, "classes_", self.classes_)
         if len(seen) == len(self.classes_):
             return values
+        if values.dtype == object:  # images of different sizes
+            return in_each(partial(self._in_vocabulary, missing=missing), values)
         if values.ndim == 1:  # the decision function of two classes
             values = np.stack([-values, values], axis=1)
         aligned = np.full((*values.shape[:-1], len(self.classes_)), missing, dtype=values.dtype)

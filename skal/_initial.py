@@ -3,6 +3,7 @@
 import numpy as np
 from sklearn.base import clone
 
+from skal import labels
 from skal._rows import take
 from skal._seeds import seed_open_states
 from skal.selection import priority
@@ -10,10 +11,10 @@ from skal.selection import priority
 __all__ = ["initial_rows"]
 
 
-def initial_rows(initial, X, y, is_known, n, max_labels, seed):
+def initial_rows(initial, X, y, is_known, n, max_labels, seed, mark="auto"):
     """The rows to start with, as `ActiveLearner` describes them; -> (n,) int.
 
-    `y` is read only by "stratified", and only after that for the rows it picks.
+    `y` is read only by "stratified", and only after that for the rows it picks. `mark` is that of pixels.
     """
     candidates = np.flatnonzero(is_known)
     limit = len(candidates) if max_labels is None else min(max_labels, len(candidates))
@@ -23,7 +24,9 @@ def initial_rows(initial, X, y, is_known, n, max_labels, seed):
         return _given(initial, is_known, limit)
     at_random = candidates[np.argsort(priority(seed, candidates))]
     if initial == "stratified":
-        at_random = at_random[_stratified_order(y[at_random])]
+        of_rows = y[at_random]
+        classes = _rarest(of_rows, mark) if labels.are_masks(y) else of_rows
+        at_random = at_random[_stratified_order(classes)]
     return at_random[: min(n, limit)]
 
 
@@ -48,6 +51,13 @@ def _selected(strategy, X, n, seed):
         )
     nothing = take(X, np.arange(0))
     return seed_open_states(clone(strategy), seed).fit(nothing).select(X, n)
+
+
+def _rarest(masks, mark):
+    """Of the classes in each mask, the one that the fewest masks have; the lower one of equals; -> (n,)."""
+    present = [labels.vocabulary([mask], mark) for mask in masks]
+    classes, counts = np.unique(np.concatenate(present), return_counts=True)
+    return np.array([here[counts[np.searchsorted(classes, here)].argmin()] for here in present])
 
 
 def _stratified_order(y):

@@ -9,7 +9,15 @@ from sklearn.utils.validation import assert_all_finite, validate_data
 
 from skal._compat import n_rows, rows_of
 
-__all__ = ["check_rows", "digest", "n_rows", "take"]
+__all__ = ["as_objects", "check_rows", "digest", "n_rows", "take"]
+
+
+def as_objects(entries):
+    """Arrays of whatever shapes as a 1-d object array, which numpy would try to make one array of."""
+    array = np.empty(len(entries), dtype=object)
+    for position, entry in enumerate(entries):
+        array[position] = entry
+    return array
 
 
 def take(X, rows):
@@ -30,7 +38,9 @@ def digest(X):
     try:
         array = np.asarray(X)
     except ValueError:  # rows of different shapes
-        return joblib.hash(X)
+        array = as_objects(X)
+    if array.dtype == object and array.ndim == 1 and len(array) and np.ndim(array[0]) > 0:
+        return joblib.hash([np.ascontiguousarray(row, dtype=np.float32) for row in array])
     if array.dtype.kind in "biuf":
         return joblib.hash(np.ascontiguousarray(array, dtype=np.float32))
     return joblib.hash(array.astype(str).tolist())

@@ -3,7 +3,12 @@
 Classes lie on the last axis: ``(..., n_classes) -> (...)``. Draws of a model lie on the first:
 ``(n_draws, n, n_classes) -> (n,)``; a function of one distribution takes their mean,
 ``margin(draws.mean(axis=0))``. Scores are never negative, and are exact at probabilities of 0 and 1.
+
+Between them may lie the pixels of images, ``(n_draws, n, height, width, n_classes)``: then there is a score
+for each pixel, and `over_pixels` makes one of those of an image.
 """
+
+from math import ceil
 
 import numpy as np
 from scipy.special import entr
@@ -20,6 +25,7 @@ __all__ = [
     "margin",
     "mean_std",
     "mutual_information",
+    "over_pixels",
     "predictive_entropy",
     "variance",
     "variation_ratio",
@@ -324,6 +330,45 @@ def epig(draws, targets):
             entr(np.maximum(products, 0)).reshape(-1, k * of_targets.shape[1]).sum(axis=1) / targets.shape[1]
         )
     return _non_negative(predictive_entropy(draws) + predictive_entropy(targets).mean() - joint)
+
+
+def over_pixels(scores, pixels="mean"):
+    """One score per image from those of its pixels; (n, ...) -> (n,).
+
+    Parameters
+    ----------
+    scores : array-like of shape (n, height, width), or n arrays of shape (height, width)
+        Images of different sizes come as a list or an object array. One score per row already, (n,), is
+        returned as it is.
+    pixels : {"mean", "max"} or float in (0, 1], default="mean"
+        "mean" over all pixels, the highest of them, or the mean of the highest: 0.1 is that of the top
+        tenth, rounded up. "mean" asks for images that are unsure as a whole, "max" for a single unsure
+        pixel, and so for noise; a share lies between them.
+
+    Returns
+    -------
+    ndarray of float64 of shape (n,)
+        An image has the same score alone and among others.
+
+    Examples
+    --------
+    >>> scores = [[[0.0, 1.0], [0.0, 0.6]], [[0.5, 0.5], [0.5, 0.5]]]
+    >>> over_pixels(scores), over_pixels(scores, "max"), over_pixels(scores, 0.5)
+    (array([0.4, 0.5]), array([1. , 0.5]), array([0.8, 0.5]))
+    """
+    if isinstance(scores, list | tuple) and len({np.shape(image) for image in scores}) > 1:
+        return np.array([over_pixels([image], pixels)[0] for image in scores])
+    scores = np.asarray(scores)
+    if scores.dtype == object:
+        return over_pixels(list(scores), pixels)
+    if scores.ndim == 1:
+        return scores
+    # In one order whatever the layout, so that a sum does not depend on the neighbours.
+    of_image = np.ascontiguousarray(scores, dtype=np.float64).reshape(len(scores), -1)
+    if isinstance(pixels, str):
+        return of_image.max(axis=1) if pixels == "max" else of_image.mean(axis=1)
+    n_top = ceil(pixels * of_image.shape[1])
+    return np.partition(of_image, -n_top, axis=1)[:, -n_top:].mean(axis=1)
 
 
 def _mean(draws):

@@ -1,4 +1,4 @@
-"""Data sets by name, or from an .npz file."""
+"""Data sets by name, from an .npz file, from folders of images and masks, or drawn."""
 
 import os
 import zipfile
@@ -10,9 +10,11 @@ from pathlib import Path
 
 import numpy as np
 
+from skal._mask_folder import load_mask_folder
+from skal._nuclei import make_nuclei
 from skal._runs import write_atomically
 
-__all__ = ["Dataset", "load", "read_npz", "scaled"]
+__all__ = ["Dataset", "load", "load_mask_folder", "make_nuclei", "read_npz", "scaled"]
 
 
 @dataclass(frozen=True)

@@ -11,10 +11,12 @@ from sklearn.model_selection import train_test_split
 from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 
+from skal import labels
 from skal._comparison import Comparison
 from skal._rows import n_rows, take
 from skal._runs import Stage, read_stages, write_stages
 from skal._seeds import derive, draw_seed
+from skal.capabilities import labels_pixels
 from skal.learner import ActiveLearner
 from skal.metrics import labeled_scorer
 
@@ -29,7 +31,7 @@ def compare(
     y_test=None,
     *,
     n_seeds=10,
-    scoring="accuracy",
+    scoring=None,
     test_size=0.25,
     random_state=0,
     n_jobs=None,
@@ -51,14 +53,15 @@ def compare(
     X : array-like of shape (n_rows, ...)
         The pool; without `X_test`, pool and test rows together.
     y : array-like of shape (n_rows,)
-        Its labels, the oracle.
+        Its labels, the oracle; masks, where learners label pixels.
     X_test, y_test : array-like or None, default=None
         Held-out rows, the same for all seeds. None sets `test_size` of X aside, anew for each seed.
         Rows without a label are left out.
     n_seeds : int, default=10
         Runs of each learner. Fewer than 10 is a pilot, which claims nothing.
-    scoring : str or callable, default="accuracy"
-        Any scorer of scikit-learn, applied after each round.
+    scoring : str, callable or None, default=None
+        Any scorer of scikit-learn, applied after each round, or "score", the learners' own. None is
+        "accuracy", or "score" where learners label pixels.
     test_size : float or int, default=0.25
         Share or number of rows to set aside, where there is no `X_test`.
     random_state : int, RandomState or None, default=0
@@ -100,6 +103,8 @@ def compare(
         raise ValueError("X_test and y_test go together: pass both, or neither to have rows of X set aside.")
     seed = draw_seed(random_state)
     data = X, y, X_test, y_test
+    if scoring is None:
+        scoring = "score" if any(map(labels_pixels, learners.values())) else "accuracy"
     settings = _settings(learners, data, scoring, test_size, seed, digest=path is not None)
     done = {} if path is None else _done(Path(path), settings)
     todo = [(name, i) for i in range(n_seeds) for name in learners if (name, i) not in done]
@@ -158,10 +163,9 @@ def _finite(score, learner, scoring):
 
 
 def _split(X, y, X_test, y_test, test_size, seed):
-    y = np.asarray(y)
-    pool = np.arange(n_rows(X))
+    y, pool = labels.as_array(y), np.arange(n_rows(X))
     if X_test is not None:
-        return X, y, X_test, np.asarray(y_test), pool
+        return X, y, X_test, labels.as_array(y_test), pool
     pool, test = map(np.sort, train_test_split(pool, test_size=test_size, random_state=seed))
     return take(X, pool), y[pool], take(X, test), y[test], pool
 
@@ -172,8 +176,17 @@ def _settings(learners, data, scoring, test_size, seed, digest):
     if not digest:
         return dict.fromkeys(learners, name)
     protocol = joblib.hash((name, test_size if data[2] is None else None, seed))[:8]
-    of_data = joblib.hash(data)[:8]
+    of_data = joblib.hash(tuple(map(_hashable, data)))[:8]
     return {learner: f"{name} {of_data} {_digest(learners[learner])} {protocol}" for learner in learners}
+
+
+def _hashable(part):
+    """X or y as its digest sees it: arrays of different sizes as what they hold, wherever they lie."""
+    if isinstance(part, list) or (isinstance(part, np.ndarray) and part.dtype.kind == "O"):
+        first = next((array for array in part if array is not None), None)
+        if isinstance(first, np.ndarray):
+            return [None if array is None else joblib.hash(np.ascontiguousarray(array)) for array in part]
+    return part
 
 
 def _digest(learner):

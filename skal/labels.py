@@ -3,12 +3,18 @@
 The mark of a row without a label is -1 in an integer y, -1 or None in an object y, NaN in a float y.
 Exactly {-1, 1} is scikit-learn's binary coding and means two classes. A fixed-width string array has
 no mark.
+
+Of models that label pixels, the label of a row is a mask: an (n, height, width) y of integers, or a list or
+object array of masks of different sizes. There -1 is always the mark, of a pixel; a row whose pixels are all
+marked, or None in its place, has no label.
 """
 
 import numpy as np
 from sklearn.utils.validation import column_or_1d
 
-__all__ = ["hide", "known", "read", "vocabulary"]
+from skal._rows import as_objects
+
+__all__ = ["are_masks", "as_array", "at", "hide", "known", "read", "vocabulary"]
 
 
 def known(y, unlabeled="auto", classes=None):
@@ -16,8 +22,8 @@ def known(y, unlabeled="auto", classes=None):
 
     Parameters
     ----------
-    y : array-like of shape (n,)
-        Labels, with gaps.
+    y : array-like of shape (n,) or (n, height, width), or list of masks
+        Labels, with gaps. A mask is a label where it has a pixel that is not marked.
     unlabeled : "auto" or a label, default="auto"
         The mark of a gap. "auto" goes by the type of y, as the module's summary says; a value, such as
         -1 for a y of -1 and 1, is taken literally.
@@ -42,7 +48,10 @@ def known(y, unlabeled="auto", classes=None):
     >>> known([-1, 1, 1], unlabeled=-1)
     array([False,  True,  True])
     """
-    y = _as_array(y)
+    y = as_array(y)
+    if are_masks(y):
+        mark = _pixel_mark(unlabeled)
+        return np.array([mask is not None and bool((mask != mark).any()) for mask in y], dtype=bool)
     is_auto = isinstance(unlabeled, str) and unlabeled == "auto"
     if y.dtype.kind in "US":
         _refuse_marks_turned_into_strings(y, unlabeled)
@@ -70,16 +79,21 @@ def read(y, unlabeled="auto", classes=None):
 
     Parameters
     ----------
-    y : array-like of shape (n,)
-        Labels, with gaps; more than two dimensions are a mask per row, which has no gaps here.
+    y : array-like of shape (n,) or (n, height, width), or list of masks
+        Labels, with gaps.
     unlabeled, classes
         As in `known`.
 
     Returns
     -------
-    y : ndarray of shape (n,)
-        Meaningful only where `is_known`.
+    y : ndarray of shape (n,) or (n, height, width)
+        Meaningful only where `is_known`. Masks of different sizes are a 1-d object array.
     is_known : ndarray of bool of shape (n,)
+
+    Raises
+    ------
+    ValueError
+        If masks hold no integers, or are no arrays of two dimensions.
 
     Examples
     --------
@@ -87,9 +101,9 @@ def read(y, unlabeled="auto", classes=None):
     >>> y[is_known]
     array([1, 0])
     """
-    y = _as_array(y)
-    if y.ndim > 2:  # a mask per row, whose gaps are pixels
-        return y, np.ones(len(y), dtype=bool)
+    y = as_array(y)
+    if are_masks(y):
+        return y, known(y, unlabeled)
     y = column_or_1d(y, warn=True)
     is_known = known(y, unlabeled, classes)
     if y.dtype == object and is_known.any():
@@ -101,8 +115,15 @@ def read(y, unlabeled="auto", classes=None):
     return y, is_known
 
 
-def vocabulary(y):
+def vocabulary(y, unlabeled="auto"):
     """The distinct labels, sorted; (n,) -> (n_classes,).
+
+    Parameters
+    ----------
+    y : array-like of shape (n,) or (n, height, width), or list of masks
+        Known labels. Of masks, the classes are those of all pixels that are not marked.
+    unlabeled : "auto" or int, default="auto"
+        The mark of pixels, as in `known`.
 
     Raises
     ------
@@ -113,8 +134,14 @@ def vocabulary(y):
     --------
     >>> vocabulary(["dog", "cat", "dog"]).tolist()
     ['cat', 'dog']
+    >>> vocabulary([[[0, 2], [2, -1]], [[0, 5], [0, 0]]]).tolist()
+    [0, 2, 5]
     """
-    y = np.asarray(y)
+    y = as_array(y)
+    if are_masks(y):
+        values = [np.unique(mask) for mask in y if mask is not None]
+        values = np.unique(np.concatenate(values)) if values else np.empty(0, dtype=np.int64)
+        return values[values != _pixel_mark(unlabeled)]
     try:
         return np.unique(y)
     except TypeError as error:
@@ -125,21 +152,46 @@ def vocabulary(y):
         ) from error
 
 
-def hide(y, is_known):
+def at(y, rows):
+    """The labels of some rows, all of them known, as a model takes them; (n,) -> (len(rows),).
+
+    Masks that happen to have one size are one array of integers.
+
+    Parameters
+    ----------
+    y : ndarray of shape (n,) or (n, height, width)
+        As `read` gives it.
+    rows : ndarray of int or bool
+
+    Returns
+    -------
+    ndarray of shape (n_taken,) or (n_taken, height, width)
+    """
+    taken = y[rows]
+    is_ragged = taken.dtype == object and are_masks(taken)
+    if is_ragged and len({np.shape(mask) for mask in taken}) == 1 and taken[0] is not None:
+        return np.stack(list(taken))
+    return taken
+
+
+def hide(y, is_known, unlabeled="auto"):
     """A copy of y in which only the known labels stand, -1 everywhere else; (n,) -> (n,).
 
     Parameters
     ----------
-    y : ndarray of shape (n,)
+    y : ndarray of shape (n,) or (n, height, width)
         Labels.
     is_known : ndarray of bool of shape (n,)
         Which of them may be seen.
+    unlabeled : "auto" or int, default="auto"
+        The mark of pixels, as in `known`.
 
     Returns
     -------
-    ndarray of shape (n,)
+    ndarray of shape (n,) or (n, height, width)
         -1 in the gaps. Floats become integers, as all classes written as floats are whole numbers: the
-        models that read the mark look for -1, and refuse NaN.
+        models that read the mark look for -1, and refuse NaN. Hidden masks of one size are full of marks;
+        of different sizes, None stands in their place.
 
     Raises
     ------
@@ -151,6 +203,8 @@ def hide(y, is_known):
     >>> hide(np.array([3, 4, 5], dtype=np.uint8), np.array([True, False, True]))
     array([ 3, -1,  5])
     """
+    if are_masks(y):
+        return _hide_masks(y, is_known, _pixel_mark(unlabeled))
     if y.dtype.kind in "USb":
         raise ValueError(
             f"A y of type {y.dtype} has no mark for rows without a label, which a semi-supervised model "
@@ -173,11 +227,75 @@ def _is_label(entry):
         return False
 
 
-def _as_array(y):
+def are_masks(y):
+    """Whether the label of a row, in what `as_array` gives, is a mask.
+
+    Examples
+    --------
+    >>> are_masks(as_array([[[0, 1], [1, 0]]])), are_masks(as_array([0, 1]))
+    (True, False)
+    """
+    if y.ndim != 1:
+        return y.ndim > 2
+    return y.dtype == object and np.ndim(next((label for label in y if label is not None), 0)) > 0
+
+
+def as_array(y):
+    """Labels as an array, whatever holds them; (n,) -> (n,), or (n, height, width) for masks of one size.
+
+    Masks of different sizes, or with None among them, are a 1-d object array; those of True and False become
+    0 and 1.
+
+    Raises
+    ------
+    ValueError
+        If masks hold no integers, or are no arrays of two dimensions.
+    """
+    if isinstance(y, list | tuple):
+        y = _array_of_list(y)
+    y = np.asarray(y)
+    if not are_masks(y):
+        return y
+    if y.ndim > 2:
+        return _as_mask(y)
+    return as_objects([None if mask is None else _as_mask(np.asarray(mask), dimensions=2) for mask in y])
+
+
+def _array_of_list(y):
     # numpy would write the -1 or None of a list of strings as a string.
-    if isinstance(y, list | tuple) and 0 < sum(isinstance(label, str) for label in y) < len(y):
+    if 0 < sum(isinstance(label, str) for label in y) < len(y):
         return np.array(y, dtype=object)
-    return np.asarray(y)
+    try:
+        return np.asarray(y)
+    except ValueError:  # masks of different sizes
+        return as_objects(y)
+
+
+def _as_mask(mask, dimensions=None):
+    if mask.dtype == object and mask.ndim > 1:
+        mask = np.array(mask.tolist())
+    if mask.dtype == bool:
+        mask = mask.view(np.uint8)
+    if mask.dtype.kind not in "iu" or mask.ndim != (dimensions or mask.ndim):
+        raise ValueError(
+            "A mask holds an integer for each pixel, its class or the mark, and is of shape (height, width); "
+            f"y has one of type {mask.dtype} and shape {mask.shape if dimensions else mask.shape[1:]}: "
+            "y.astype(int) turns whole numbers into integers."
+        )
+    return mask
+
+
+def _hide_masks(y, is_known, mark):
+    if y.dtype == object:
+        hidden = np.empty(len(y), dtype=object)
+    else:
+        hidden = np.full(y.shape, mark, dtype=np.promote_types(y.dtype, np.int8))
+    hidden[is_known] = y[is_known]
+    return hidden
+
+
+def _pixel_mark(unlabeled):
+    return -1 if isinstance(unlabeled, str) else unlabeled
 
 
 def _equals(y, value):

@@ -50,9 +50,10 @@ class ActiveLearner(CallbackSupportMixin, DelegatingClassifier):
         Chooses the rows; None means `skal.strategies.Margin`. Without an estimator of its own it asks
         the learner's model, which is then fitted once a round.
     initial : "random", "stratified", array of rows or QueryStrategy, default="random"
-        The first rows. "stratified" keeps the shares of the classes, with a row of each class first; it
-        is the only setting that looks at labels before their rows are chosen. Rows are positions in X (then
-        `n_initial` does not count). A strategy must need no labels.
+        The first rows. "stratified" keeps the shares of the classes, with a row of each class first (a mask
+        counts as that class of its pixels which the fewest masks have); it is the only setting that looks at
+        labels before their rows are chosen. Rows are positions in X (then `n_initial` does not count). A
+        strategy must need no labels.
     n_initial : int, default=20
         How many rows to start with. Where the model refuses them for being of one class, random rows
         join them, counted in round 0.
@@ -70,8 +71,9 @@ class ActiveLearner(CallbackSupportMixin, DelegatingClassifier):
         Keep the model of each round, which the ``staged_`` methods need.
     unlabeled : "auto" or a label, default="auto"
         The mark in y of a row without a label. "auto": -1 in integers, -1 or None in objects, NaN in
-        floats; exactly {-1, 1} means two classes. Such rows are never queried in `fit`; they serve
-        semi-supervised models and `query`.
+        floats; exactly {-1, 1} means two classes. In masks it is that of a pixel, the model's
+        `ignore_index`, else -1; a row without a label has no other pixels. Such rows are never queried in
+        `fit`; they serve semi-supervised models and `query`.
     random_state : int, RandomState or None, default=None
         Fixes initial rows, models and strategies, where these have no seed of their own.
 
@@ -160,7 +162,8 @@ class ActiveLearner(CallbackSupportMixin, DelegatingClassifier):
         X : array-like of shape (n_rows, ...)
             The pool.
         y : array-like of shape (n_rows,)
-            Its labels, with marks where there is none.
+            Its labels, with marks where there is none. For a model that labels pixels, masks: integers of
+            shape (n_rows, height, width), or, for images of different sizes, a list or object array.
         **fit_params
             For `fit` of the model, by scikit-learn's metadata routing where that is enabled; values
             with one entry per row are sliced to the labelled rows.
@@ -180,14 +183,14 @@ class ActiveLearner(CallbackSupportMixin, DelegatingClassifier):
         X, y, is_known, classes = self._check_data(X, y)
         seed = draw_seed(self.random_state)
         strategy = settle_embedding(strategy, X, derive(draw_seed(seed), "embedding"))
-        pool = Pool(X, may_query=is_known, dtype=y.dtype)
+        pool = Pool(X, may_query=is_known, dtype=None if labels.are_masks(y) else y.dtype)
         first = self._first_rows(X, y, is_known, derive(seed, "initial"))
-        pool.label(first, y[first], number=0)
+        pool.label(first, labels.at(y, first), number=0)
         running = loop.rounds(
             self._model_for(classes),
             strategy,
             pool,
-            lambda rows: y[rows],
+            lambda rows: labels.at(y, rows),
             batch_size=self.batch_size,
             max_labels=self.max_labels,
             warm_start=self.warm_start,
@@ -259,12 +262,13 @@ class ActiveLearner(CallbackSupportMixin, DelegatingClassifier):
         return (stage.predict_proba(X) for stage in self.stages())
 
     def staged_score(self, X, y, sample_weight=None):
-        """Accuracy after each round, on the rows of X that have a label; yields floats."""
+        """The score after each round, on the rows of X that have a label; yields floats."""
         return (stage.score(X, y, sample_weight) for stage in self.stages())
 
     def _check_parameters(self):
         """The strategy, once everything that can be refused without looking at data has been."""
         capabilities.require(self, self.estimator)
+        capabilities.mark_for(self.estimator, self.unlabeled)
         strategy = Margin() if self.strategy is None else self.strategy
         check_is_strategy(strategy)
         self._validate_params()
@@ -281,7 +285,9 @@ class ActiveLearner(CallbackSupportMixin, DelegatingClassifier):
     def _first_rows(self, X, y, is_known, seed):
         if self.n_rounds == 0:
             return np.flatnonzero(is_known)
-        return initial_rows(self.initial, X, y, is_known, self.n_initial, self.max_labels, seed)
+        return initial_rows(
+            self.initial, X, y, is_known, self.n_initial, self.max_labels, seed, mark=self._mark
+        )
 
     def _model_for(self, classes):
         """The model, told what the loop knows better, where it can be told and its user left it open.

@@ -65,7 +65,7 @@ def rounds(
     pool : Pool
         With its initial rows labelled; is changed.
     oracle : callable
-        ``oracle(rows) -> labels``, one label for each row.
+        ``oracle(rows) -> labels``, one label for each row; masks, where the model labels pixels.
     batch_size : int, default=10
         Rows per query; the last query takes what is left.
     max_labels : int or None, default=None
@@ -115,7 +115,8 @@ def rounds(
     limit = len(pool) if max_labels is None else max_labels
     train = partial(_train, estimator, pool, seed, warm_start=warm_start, fit_params=fit_params)
     started = perf_counter()
-    model = _train_first(train, pool, oracle, limit, derive(seed, "initial"))
+    vocabulary = partial(_vocabulary, pool, capabilities.mark_for(estimator))
+    model = _train_first(train, pool, oracle, limit, vocabulary, derive(seed, "initial"))
     strategy = settle_embedding(strategy, pool.X, derive(seed, "embedding"))
     rows, chosen_by, select_seconds, facts = pool.labeled, None, 0.0, {}
     for number in count(1):
@@ -138,7 +139,7 @@ def rounds(
 def bind(strategy, model, pool, seed, number):
     """The strategy that chooses the rows of a round, fitted on what the pool has labelled before it."""
     bound = seed_open_states(with_estimator(strategy, model), derive(seed, number, "strategy"))
-    return bound._fit_rows(pool.take(pool.labeled), pool.y[pool.labeled], {}, may_have_gaps=False)
+    return bound._fit_rows(pool.take(pool.labeled), labels.at(pool.y, pool.labeled), {}, may_have_gaps=False)
 
 
 def _train(estimator, pool, seed, number, rows, previous, *, warm_start, fit_params):
@@ -148,23 +149,27 @@ def _train(estimator, pool, seed, number, rows, previous, *, warm_start, fit_par
         model = _go_on_from(previous, model, pool)
     if capabilities.is_semi_supervised(estimator):
         used = np.arange(len(pool))
-        X, y = pool.X, labels.hide(pool.y, pool.labeled_iter >= 0)
+        X, y = pool.X, labels.hide(pool.y, pool.labeled_iter >= 0, capabilities.mark_for(estimator))
     else:
         used = pool.labeled
-        X, y = pool.take(used), pool.y[used]
+        X, y = pool.take(used), labels.at(pool.y, used)
     facts = {"al_round": number, "al_queried": np.searchsorted(used, rows), "previous": previous}
     named = {capabilities.fit_parameter(model, name): value for name, value in facts.items()}
     facts = {name: value for name, value in named.items() if name is not None}
     return model.fit(X, y, **slice_fit_params(pool.X, fit_params, used), **facts)
 
 
-def _train_first(train, pool, oracle, limit, seed):
+def _vocabulary(pool, mark):
+    return labels.vocabulary(labels.at(pool.y, pool.labeled), mark)
+
+
+def _train_first(train, pool, oracle, limit, vocabulary, seed):
     """Round 0: where the model refuses a single class, random rows join until it does not."""
     while True:
         try:
             return train(0, pool.labeled, None)
         except ValueError:
-            one_class = len(np.unique(pool.y[pool.labeled])) == 1
+            one_class = len(vocabulary()) == 1
             if not one_class or len(pool.candidates) == 0 or len(pool.labeled) >= limit:
                 raise
         candidates = pool.candidates
@@ -174,7 +179,7 @@ def _train_first(train, pool, oracle, limit, seed):
 
 def _go_on_from(previous, fresh, pool):
     """A copy of the last model that will go on training, or `fresh` if there is a class it can't hold."""
-    new_classes = np.setdiff1d(pool.y[pool.labeled], previous.classes_)
+    new_classes = np.setdiff1d(_vocabulary(pool, capabilities.mark_for(previous)), previous.classes_)
     if len(new_classes):
         return fresh
     states = {name: value for name, value in fresh.get_params().items() if name.endswith("random_state")}

@@ -8,7 +8,7 @@ from sklearn.pipeline import Pipeline
 from skal import labels
 from skal._compat import BaseSearchCV
 from skal._rows import take
-from skal.capabilities import final_parameter
+from skal.capabilities import final_parameter, labels_pixels, mark_for
 
 __all__ = ["area_under_curve", "labeled_scorer", "learning_curve_auc"]
 
@@ -56,15 +56,16 @@ def area_under_curve(n_labeled, scores, max_labels=None):
     return float(trapezoid(scores, n_labeled) / (n_labeled[-1] - n_labeled[0]))
 
 
-def learning_curve_auc(scoring="accuracy", max_labels=None):
+def learning_curve_auc(scoring=None, max_labels=None):
     """A scorer for `ActiveLearner`: the mean score over its learning curve.
 
     Measures how fast a learner learns, not only where it ends. Needs ``keep_models=True``.
 
     Parameters
     ----------
-    scoring : str or callable, default="accuracy"
-        Any scorer of scikit-learn, applied after each round.
+    scoring : str, callable or None, default=None
+        Any scorer of scikit-learn, or "score", the estimator's own; None is the accuracy, or, of a model that
+        labels pixels, its own score. Applied after each round.
     max_labels : int or None, default=None
         The number of labels to stop at, the same for all learners that are compared; see
         `area_under_curve`.
@@ -92,13 +93,14 @@ def learning_curve_auc(scoring="accuracy", max_labels=None):
     return _LearningCurveAUC(scoring, max_labels)
 
 
-def labeled_scorer(scoring="accuracy"):
+def labeled_scorer(scoring=None):
     """A scorer that leaves out rows without a label, whatever splitter made the test set.
 
     Parameters
     ----------
-    scoring : str or callable, default="accuracy"
-        Any scorer of scikit-learn.
+    scoring : str, callable or None, default=None
+        Any scorer of scikit-learn, or "score", the estimator's own; None is the accuracy, or, of a model that
+        labels pixels, its own score.
 
     Returns
     -------
@@ -124,7 +126,7 @@ def labeled_scorer(scoring="accuracy"):
 class _LabeledScorer:
     # A class, not a closure: scorers travel to other processes.
     def __init__(self, scoring):
-        self.scorer = get_scorer(scoring)
+        self.scorer = _Scorer(scoring)
 
     def __call__(self, estimator, X, y):
         return float(self.scorer(estimator, *_with_labels(estimator, X, y)))
@@ -133,9 +135,24 @@ class _LabeledScorer:
         return f"labeled_scorer({self.scorer!r})"
 
 
+class _Scorer:
+    def __init__(self, scoring):
+        self.scoring = scoring
+        if scoring != "score":
+            self.scorer = get_scorer("accuracy" if scoring is None else scoring)
+
+    def __call__(self, estimator, X, y):
+        if self.scoring == "score" or (self.scoring is None and labels_pixels(estimator)):
+            return estimator.score(X, y)
+        return self.scorer(estimator, X, y)
+
+    def __repr__(self):
+        return repr(self.scoring) if self.scoring in (None, "score") else repr(self.scorer)
+
+
 class _LearningCurveAUC:
     def __init__(self, scoring, max_labels):
-        self.scorer = get_scorer(scoring)
+        self.scorer = _Scorer(scoring)
         self.max_labels = max_labels
 
     def __call__(self, learner, X, y):
@@ -167,8 +184,8 @@ def _learner_inside(estimator, X):
 
 def _with_labels(estimator, X, y):
     name = final_parameter(estimator, "unlabeled")
-    unlabeled = "auto" if name is None else estimator.get_params()[name]
+    unlabeled = mark_for(estimator, "auto" if name is None else estimator.get_params()[name])
     y, is_known = labels.read(y, unlabeled, getattr(estimator, "classes_", None))
     if not is_known.any():
         raise ValueError(f"A score needs labels, and none of the {len(y)} rows of y has one.")
-    return take(X, np.flatnonzero(is_known)), y[is_known]
+    return take(X, np.flatnonzero(is_known)), labels.at(y, is_known)

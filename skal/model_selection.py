@@ -1,7 +1,7 @@
 """Cross-validation with labels partly missing."""
 
 import numpy as np
-from sklearn.model_selection import BaseCrossValidator, StratifiedKFold
+from sklearn.model_selection import BaseCrossValidator, KFold, StratifiedKFold
 from sklearn.utils.validation import check_consistent_length
 
 from skal import labels
@@ -11,6 +11,8 @@ __all__ = ["LabeledKFold"]
 
 class LabeledKFold(BaseCrossValidator):
     """Stratified k-fold over the labelled rows; rows without a label are in every training part.
+
+    Of masks, for models that label pixels, the folds are plain ones.
 
     So that no test set contains a row that can't be scored, and semi-supervised models and `query`
     keep all the rows that they can use.
@@ -71,6 +73,7 @@ class LabeledKFold(BaseCrossValidator):
         y, is_known = labels.read(y, self.unlabeled)
         check_consistent_length(X, y)
         rows, others = np.flatnonzero(is_known), np.flatnonzero(~is_known)
-        folds = StratifiedKFold(self.n_splits, shuffle=self.shuffle, random_state=self.random_state)
+        kind = KFold if labels.are_masks(y) else StratifiedKFold  # masks are of no class
+        folds = kind(self.n_splits, shuffle=self.shuffle, random_state=self.random_state)
         for train, test in folds.split(rows, y[rows]):
             yield np.sort(np.concatenate([rows[train], others])), rows[test]

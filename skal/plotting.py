@@ -4,8 +4,10 @@ from math import ceil
 
 import numpy as np
 
-from skal._rows import take
+from skal import labels
+from skal._rows import as_objects, take
 from skal._statistics import mean_interval
+from skal.capabilities import labels_pixels
 
 __all__ = ["BatchDisplay", "LearningCurveDisplay"]
 
@@ -69,7 +71,7 @@ class LearningCurveDisplay:
 
     @classmethod
     def from_learner(cls, learner, X, y, *, name=None):
-        """The accuracy of one fitted `ActiveLearner` after each round, on held-out rows.
+        """The score of one fitted `ActiveLearner` after each round, on held-out rows: the accuracy, mostly.
 
         Parameters
         ----------
@@ -87,7 +89,8 @@ class LearningCurveDisplay:
         n_labels = np.array([stage["n_labeled"] for stage in learner.history_])
         scores = np.array(list(learner.staged_score(X, y)))
         name = type(learner.strategy_).__name__ if name is None else name
-        return cls({name: (n_labels, scores, None, None)}, score_name="accuracy")
+        score_name = "score" if labels_pixels(learner) else "accuracy"
+        return cls({name: (n_labels, scores, None, None)}, score_name=score_name)
 
     def plot(self, ax=None):
         """Draw into `ax`, or into a new figure of pyplot's; -> self.
@@ -152,10 +155,13 @@ class BatchDisplay:
 
     Parameters
     ----------
-    images : array-like of shape (n, height, width) or (n, height, width, 3)
-        Grey or colour.
+    images : array-like of shape (n, height, width) or (n, height, width, 3), or list of images
+        Grey or colour. Those of different sizes are drawn equally large.
     titles : sequence of str or None, default=None
         One for each image.
+    masks : array-like of int of shape (n, height, width), list of masks, or None, default=None
+        The class of each pixel, drawn over the images in a colour for each class from 1 on. The class 0, the
+        ground, is left as it is, as are pixels with the mark -1, and images whose mask is None.
 
     Attributes
     ----------
@@ -172,12 +178,13 @@ class BatchDisplay:
     ['5', '17', '8']
     """
 
-    def __init__(self, images, titles=None):
+    def __init__(self, images, titles=None, masks=None):
         self.images = images
         self.titles = titles
+        self.masks = masks
 
     @classmethod
-    def from_images(cls, X, rows, titles=None, *, image_shape=None):
+    def from_images(cls, X, rows, titles=None, *, masks=None, image_shape=None):
         """Some rows of X as images.
 
         Parameters
@@ -188,6 +195,8 @@ class BatchDisplay:
         rows : array-like of int of shape (n,)
         titles : sequence of str or None, default=None
             None means the row numbers.
+        masks : array-like of shape (n_rows, height, width), list of masks, or None, default=None
+            Of all rows of X.
         image_shape : tuple of int or None, default=None
             The shape of one image, where rows are flat.
 
@@ -196,11 +205,15 @@ class BatchDisplay:
         BatchDisplay
         """
         rows = np.asarray(rows, dtype=int)
-        images = np.asarray(take(X, rows))
+        images = take(X, rows)
+        try:
+            images = np.asarray(images)
+        except ValueError:  # images of different sizes
+            images = as_objects(images)
         if image_shape is not None:
             images = images.reshape(len(rows), *image_shape)
         titles = [str(row) for row in rows.tolist()] if titles is None else list(titles)
-        return cls(_drawable(images), titles)
+        return cls(_drawable(images), titles, None if masks is None else labels.as_array(masks)[rows])
 
     @classmethod
     def from_learner(cls, learner, X, y=None, *, n=20, image_shape=None):
@@ -212,7 +225,7 @@ class BatchDisplay:
             Fitted on X.
         X : array-like of shape (n_rows, ...)
         y : array-like of shape (n_rows,) or None, default=None
-            Titles; None means the row numbers.
+            Titles, or masks, which are drawn over the images. None means the row numbers.
         n : int, default=20
             How many images, at most.
         image_shape : tuple of int or None, default=None
@@ -223,7 +236,10 @@ class BatchDisplay:
         BatchDisplay
         """
         rows = np.concatenate([[], *(stage["rows"] for stage in learner.history_[1:])])[:n].astype(int)
-        titles = None if y is None else [str(label) for label in np.asarray(y)[rows].tolist()]
+        y = None if y is None else labels.as_array(y)
+        if y is not None and labels.are_masks(y):
+            return cls.from_images(X, rows, masks=y, image_shape=image_shape)
+        titles = None if y is None else [str(label) for label in y[rows].tolist()]
         return cls.from_images(X, rows, titles, image_shape=image_shape)
 
     def plot(self, ax=None, *, n_columns=10):
@@ -235,16 +251,20 @@ class BatchDisplay:
         n_columns : int, default=10
             Images in a line.
         """
-        n, height, width = self.images.shape[:3]
+        n, (height, width) = len(self.images), self._cell()
         n_columns, n_lines = self._lines(n_columns)
         has_titles = bool(self.titles)
         ax = _new_axes(*self._size(n_columns)) if ax is None else ax
         # Room between images, in shares of an image: across, and downwards for the titles.
         step = np.array([width * 1.12, height * (1.42 if has_titles else 1.12)])
-        grey = {"cmap": "gray", "vmin": self.images.min(), "vmax": self.images.max()} if n else {}
+        limits = [(image.min(), image.max()) for image in self.images]
+        grey = {"cmap": "gray", "vmin": min(limits)[0], "vmax": max(high for _, high in limits)} if n else {}
         for i in range(n):
             left, top = step * (i % n_columns, i // n_columns)
-            ax.imshow(self.images[i], extent=(left, left + width, top + height, top), **grey)
+            extent = _fitted(self.images[i].shape, height, width, left, top)
+            ax.imshow(self.images[i], extent=extent, **grey)
+            if self.masks is not None and self.masks[i] is not None:
+                ax.imshow(_colored(np.asarray(self.masks[i])), extent=extent, interpolation="nearest")
             if has_titles:
                 ax.text(left + width / 2, top - 0.06 * height, self.titles[i], ha="center", fontsize=8)
         ax.set_xlim(-0.06 * width, step[0] * n_columns - 0.06 * width)
@@ -254,6 +274,13 @@ class BatchDisplay:
         self.ax_, self.figure_ = ax, ax.figure
         return self
 
+    def _cell(self):
+        """Height and width that an image has room for: those of the largest."""
+        if isinstance(self.images, np.ndarray) and self.images.dtype != object:
+            return self.images.shape[1:3]
+        sizes = [image.shape[:2] for image in self.images]
+        return tuple(np.max(sizes, axis=0)) if sizes else (1, 1)
+
     def _lines(self, n_columns):
         """Images in a line, and lines."""
         n_columns = max(1, min(n_columns, len(self.images)))
@@ -261,7 +288,7 @@ class BatchDisplay:
 
     def _size(self, n_columns=10):
         n_columns, n_lines = self._lines(n_columns)
-        height, width = self.images.shape[1:3]
+        height, width = self._cell()
         return 0.8 * n_columns, (1.06 if self.titles else 0.8) * n_lines * height / width
 
 
@@ -280,6 +307,24 @@ def png(display, *, title=None, dpi=150):
     return content.getvalue()
 
 
+def _fitted(shape, height, width, left, top):
+    """The extent of an image, scaled to fit into a cell, and in its middle."""
+    scale = min(height / shape[0], width / shape[1])
+    down, across = (height - scale * shape[0]) / 2, (width - scale * shape[1]) / 2
+    return left + across, left + width - across, top + height - down, top + down
+
+
+def _colored(mask):
+    """Half transparent colours for the classes from 1 on, nothing elsewhere; (h, w) -> (h, w, 4)."""
+    from matplotlib.colors import to_rgba_array
+
+    # From the second colour on: the first is grey, as images are.
+    colors = to_rgba_array(_COLORS[1:], alpha=0.45)
+    shown = colors[(mask - 1) % len(colors)]
+    shown[mask < 1] = 0
+    return shown
+
+
 def _new_axes(width, height):
     import matplotlib.pyplot as plt
 
@@ -294,7 +339,9 @@ def can_draw(row_shape):
 
 
 def _drawable(images):
-    """Images with the channels where matplotlib wants them; -> (n, h, w) or (n, h, w, 3)."""
+    """Images with the channels where matplotlib wants them; -> (n, h, w) or (n, h, w, 3), or objects."""
+    if images.dtype == object and images.ndim == 1:  # images of different sizes
+        return as_objects([_drawable(np.asarray(image)[np.newaxis])[0] for image in images])
     if not can_draw(images.shape[1:]):
         raise ValueError(
             f"BatchDisplay draws images of shape (h, w), (h, w, 3) or (3, h, w), and got rows of shape "

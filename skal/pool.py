@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from skal._rows import n_rows, take
+from skal import labels
+from skal._rows import as_objects, n_rows, take
 
 __all__ = ["Pool"]
 
@@ -19,13 +20,15 @@ class Pool:
     may_query : array-like of bool of shape (n_rows,) or None, default=None
         Which rows an oracle can label; None means all of them.
     dtype : dtype or None, default=None
-        The type of the labels; None takes it from the first ones, and objects for strings.
+        The type of the labels; None takes it from the first ones, and objects for strings. Leave it at None
+        for masks.
 
     Attributes
     ----------
     X : array-like of shape (n_rows, ...)
-    y : ndarray of shape (n_rows,) or None
-        Revealed labels, meaningful only where a row is labelled; None before the first.
+    y : ndarray of shape (n_rows,) or (n_rows, height, width), or None
+        Revealed labels, meaningful only where a row is labelled; None before the first. Masks of different
+        sizes are a 1-d object array.
     labeled_iter : ndarray of int of shape (n_rows,)
         The round in which each row got its label, -1 = never.
 
@@ -68,7 +71,7 @@ class Pool:
         ----------
         rows : array-like of int of shape (n,)
             Distinct, not labelled yet.
-        y : array-like of shape (n,)
+        y : array-like of shape (n,) or (n, height, width), or list of masks
             Their labels.
         number : int
             The round, from 0.
@@ -79,7 +82,7 @@ class Pool:
             If a row is out of range, given twice, or labelled already, or if a label is of another kind
             than the labels before; the pool is then unchanged.
         """
-        rows, y = np.asarray(rows, dtype=np.intp), np.asarray(y)
+        rows, y = np.asarray(rows, dtype=np.intp), labels.as_array(y)
         if rows.shape != y.shape[:1]:
             raise ValueError(f"The oracle gave {len(y)} labels for {len(rows)} rows; it must give one a row.")
         if len(rows) and not (rows.min() >= 0 and rows.max() < len(self)):
@@ -89,9 +92,22 @@ class Pool:
         if self.y is None:
             # A fixed-width string type would cut longer labels of later rounds.
             dtype = object if y.dtype.kind in "US" else y.dtype
-            self.y = np.zeros((len(self), *y.shape[1:]), dtype=dtype)
-        self.y[rows] = _as_labels(y, self.y.dtype)
+            is_ragged = labels.are_masks(y) and y.ndim == 1
+            self.y = (np.empty if is_ragged else np.zeros)((len(self), *y.shape[1:]), dtype=dtype)
+        if labels.are_masks(y):
+            self._write_masks(rows, y)
+        else:
+            self.y[rows] = _as_labels(y, self.y.dtype)
         self.labeled_iter[rows] = number
+
+    def _write_masks(self, rows, masks):
+        if self.y.ndim == 1 and self.y.dtype != object:
+            raise ValueError(f"The oracle gave masks after labels of another kind ({self.y.dtype}).")
+        if self.y.shape[1:] != masks.shape[1:]:  # masks of other sizes than those before
+            self.y, masks = as_objects(list(self.y)), as_objects(list(masks))
+        elif masks.dtype != object:
+            masks = _as_labels(masks, self.y.dtype)
+        self.y[rows] = masks
 
 
 def _as_labels(y, dtype):

@@ -155,7 +155,8 @@ class PseudoLabelClassifier(DelegatingClassifier):
         Raises
         ------
         TypeError
-            If the model has no probabilities, or takes no weights and `pseudo_weight` is not 1.
+            If the model has no probabilities or labels pixels, or takes no weights and `pseudo_weight` is
+            not 1.
         ValueError
             If X, y or a parameter is malformed, or no row has a label.
         """
@@ -201,6 +202,11 @@ class PseudoLabelClassifier(DelegatingClassifier):
 
     def _check_parameters(self):
         capabilities.require(self, self.estimator, ("predict_proba",))
+        if capabilities.labels_pixels(self.estimator):
+            raise TypeError(
+                f"PseudoLabelClassifier gives pseudo-labels to rows, and {self.estimator!r} labels pixels; "
+                "pass it to the ActiveLearner as it is."
+            )
         self._validate_params()
         if self.pseudo_weight != 1 and capabilities.fit_parameter(self.estimator, "sample_weight") is None:
             raise TypeError(

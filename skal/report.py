@@ -66,7 +66,7 @@ def notes(summary):
     return said
 
 
-def write_html(path, comparison, X=None, *, about="", remarks=(), facts=None):
+def write_html(path, comparison, X=None, *, masks=None, about="", remarks=(), facts=None):
     """Write the report of a comparison; see `Comparison.to_html`."""
     summary = comparison.summary()
     page = _PAGE.substitute(
@@ -77,7 +77,7 @@ def write_html(path, comparison, X=None, *, about="", remarks=(), facts=None):
         tables=_html_table(_curve_cells(summary))
         + (_html_table(_difference_cells(summary)) if len(summary.learners) > 1 else ""),
         notes="".join(f"<li>{escape(note)}</li>" for note in (*notes(summary), *remarks)),
-        images="" if X is None else _html_images(comparison, X),
+        images="" if X is None else _html_images(comparison, X, masks),
         facts="".join(
             f"<dt>{escape(name)}</dt><dd>{escape(value)}</dd>"
             for name, value in ((facts or {}) | _timing(comparison) | _versions()).items()
@@ -209,7 +209,7 @@ def _html_verdicts(summary):
     )
 
 
-def _html_images(comparison, X):
+def _html_images(comparison, X, masks):
     from skal.plotting import BatchDisplay, png
 
     parts = []
@@ -217,7 +217,7 @@ def _html_images(comparison, X):
         rows = comparison.first_queried(name)
         if len(rows) == 0:
             continue
-        picture = png(BatchDisplay.from_images(X, rows), dpi=110)
+        picture = png(BatchDisplay.from_images(X, rows, masks=masks), dpi=110)
         parts.append(
             f"<h3>{escape(name)}</h3>" + _html_picture(picture, f"Images that {name} asked for first")
         )

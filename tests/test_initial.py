@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import chisquare
 
+from skal import labels
 from skal._initial import initial_rows
 from skal.strategies import Margin, Random, Subsample
 from skal.testing import Stub
@@ -91,3 +92,14 @@ def test_bad_rows_are_refused_with_a_sentence(initial, words):
 def test_a_strategy_that_needs_labels_is_refused(strategy):
     with pytest.raises(TypeError, match="needs labels"):
         initial_rows(strategy, X, Y, ALL, 20, None, 0)
+
+
+def test_masks_are_stratified_by_their_rarest_class():
+    """Of 40 masks, all have 0, half have 1, and four have 2: with four rows there is one of each kind."""
+    masks = np.zeros((40, 2, 2), dtype=int)
+    masks[::2, 0, 0], masks[3::10, 1, 1], masks[:, 0, 1] = 1, 2, -1
+    for y in (masks, labels.as_array([*masks[:-1], np.zeros((3, 1), dtype=int)])):
+        for seed in range(5):
+            rows = initial_rows("stratified", y, y, np.ones(40, dtype=bool), 10, None, seed)
+            assert {int(y[row].max()) for row in rows[:3]} == {0, 1, 2}
+            assert [int(y[row].max()) for row in rows].count(1) == 5

@@ -132,3 +132,76 @@ def test_what_is_hidden_is_read_as_hidden(dtype, y, seed):
 def test_no_room_for_a_mark_is_refused(y):
     with pytest.raises(ValueError, match=r"mark|no label"):
         labels.hide(y, np.array([True, False]))
+
+
+MASK, WIDE = np.array([[0, 2], [2, -1]]), np.array([[0, 0, 5]])
+HIDDEN = np.full((2, 2), -1)
+
+
+@pytest.mark.parametrize(
+    ("y", "expected"),
+    [
+        (np.stack([MASK, HIDDEN, MASK]), [1, 0, 1]),
+        ([MASK, HIDDEN, MASK], [1, 0, 1]),
+        ([MASK.tolist(), HIDDEN.tolist()], [1, 0]),
+        ([MASK, WIDE, HIDDEN], [1, 1, 0]),
+        ([None, WIDE, MASK], [0, 1, 1]),
+        ([MASK, None, MASK], [1, 0, 1]),
+        (np.array([MASK, MASK], dtype=object), [1, 1]),
+        (np.stack([MASK == 0, MASK == 2]), [1, 1]),
+        (np.stack([np.where(MASK == 0, 1, -1)] * 2), [1, 1]),  # no binary coding: -1 is always the mark
+    ],
+    ids=str,
+)
+def test_masks_are_labels_where_a_pixel_is(y, expected):
+    assert labels.known(y).tolist() == [bool(entry) for entry in expected]
+    read, is_known = labels.read(y)
+    assert is_known.tolist() == [bool(entry) for entry in expected]
+    assert labels.are_masks(read)
+    for given_mask, mask, known in zip(y, read, expected, strict=True):
+        if known:
+            np.testing.assert_array_equal(mask, given_mask)
+
+
+def test_the_vocabulary_of_masks_is_that_of_their_pixels():
+    assert labels.vocabulary([MASK, WIDE, None]).tolist() == [0, 2, 5]
+    assert labels.vocabulary(np.stack([MASK, HIDDEN])).tolist() == [0, 2]
+    assert labels.vocabulary([MASK % 256, WIDE], unlabeled=255).tolist() == [0, 2, 5]
+    assert labels.known([MASK % 256, HIDDEN % 256, WIDE], unlabeled=255).tolist() == [True, False, True]
+
+
+@pytest.mark.parametrize(
+    "y", [np.stack([MASK, MASK, MASK]), np.stack([MASK, MASK, MASK]).astype(np.uint8) % 3]
+)
+def test_hidden_masks_are_full_of_marks(y):
+    before = y.copy()
+    hidden = labels.hide(y, np.array([True, False, True]))
+    assert labels.known(hidden).tolist() == [True, False, True]
+    np.testing.assert_array_equal(hidden[[0, 2]], y[[0, 2]])
+    np.testing.assert_array_equal(y, before)
+    hidden = labels.hide(labels.as_array([MASK, WIDE, MASK]), np.array([True, False, True]))
+    assert hidden[1] is None
+    np.testing.assert_array_equal(hidden[0], MASK)
+    assert labels.hide(y, np.array([True, False, True]), unlabeled=9)[1].tolist() == [[9, 9], [9, 9]]
+
+
+def test_masks_of_one_size_are_taken_as_one_array():
+    y = labels.as_array([MASK, WIDE, MASK, None])
+    assert labels.at(y, np.array([0, 2])).shape == (2, 2, 2)
+    assert labels.at(y, np.array([True, True, False, False])).shape == (2,)
+    assert labels.at(np.array([3, 4, 5]), np.array([2, 0])).tolist() == [5, 3]
+
+
+@pytest.mark.parametrize(
+    "y",
+    [
+        np.zeros((2, 3, 3)),
+        [MASK, WIDE / 2],
+        [MASK, np.zeros(3, dtype=int)],
+        [MASK, np.zeros((1, 2, 2), dtype=int)],
+    ],
+    ids=["floats", "floats among integers", "flat", "cubes"],
+)
+def test_what_is_no_mask_is_refused(y):
+    with pytest.raises(ValueError, match="A mask holds an integer for each pixel"):
+        labels.read(y)

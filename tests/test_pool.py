@@ -99,3 +99,27 @@ def test_a_later_label_of_another_kind_is_refused_and_changes_nothing(answer):
     assert pool.labeled.tolist() == [0]
     pool.label([1], np.array([2.0]), number=1)  # a whole number is one, however it is written
     assert pool.y[[0, 1]].tolist() == [3, 2]
+
+
+@pytest.mark.parametrize("sizes", [[(2, 2), (2, 2), (3, 1), (2, 2)], [(3, 1), (2, 2), (2, 2), (2, 2)]])
+def test_masks_of_other_sizes_may_come_later(sizes):
+    rng = np.random.RandomState(0)
+    masks = [rng.randint(3, size=size) for size in sizes]
+    pool = Pool([np.zeros(size) for size in sizes])
+    pool.label([1], [masks[1]], number=0)
+    pool.label([2, 0], [masks[2], masks[0]], number=1)
+    pool.label([3], masks[3][np.newaxis], number=2)
+    for row, mask in enumerate(masks):
+        np.testing.assert_array_equal(pool.y[row], mask)
+
+
+def test_masks_of_another_kind_are_refused():
+    pool = Pool(np.zeros((4, 2, 2)))
+    pool.label([0], np.zeros((1, 2, 2), dtype=np.uint8), number=0)
+    with pytest.raises(ValueError, match="not of the kind"):
+        pool.label([1], np.full((1, 2, 2), -1), number=1)
+    rows = Pool(np.zeros((4, 2)))
+    rows.label([0], [1], number=0)
+    with pytest.raises(ValueError, match="masks after labels of another kind"):
+        rows.label([1], np.zeros((1, 2, 2), dtype=int), number=1)
+    assert rows.labeled.tolist() == [0]

@@ -6,7 +6,7 @@ import pytest
 from scipy import sparse
 from sklearn.base import BaseEstimator
 
-from skal._rows import check_rows, digest, n_rows, take
+from skal._rows import as_objects, check_rows, digest, n_rows, take
 from skal.strategies import Random
 
 TABLE = np.arange(12.0).reshape(4, 3)
@@ -119,3 +119,12 @@ def test_a_frame_of_numbers_is_checked_like_an_array():
     with pytest.raises(ValueError, match="contains NaN"):
         check_rows(Random(), frame, allow_nan=False, reset=True)
     assert check_rows(Random(), frame, allow_nan=True, reset=True) is frame
+
+
+def test_images_of_different_sizes_have_a_digest_of_all_their_pixels():
+    images = [np.random.RandomState(i).uniform(size=(40 + i, 50)) for i in range(3)]
+    other = [image.copy() for image in images]
+    other[1][20, 25] += 1  # in the middle, which a printed array leaves out
+    assert digest(images) == digest(as_objects(images)) == digest([np.asfortranarray(i) for i in images])
+    assert digest(images) != digest(other)
+    assert digest(as_objects(images)) != digest(as_objects(other))

@@ -4,7 +4,7 @@ The only place that knows about other people's classes: a model's own method com
 inferred about classes that lack one stands in the closed lists of this package.
 """
 
-from skal.capabilities._asking import predict_proba, require, supports
+from skal.capabilities._asking import predict_proba, proba_blocks, require, supports
 from skal.capabilities._draws import count_members, draw_blocks, sample_proba
 from skal.capabilities._embedding import (
     can_embed,
@@ -22,7 +22,9 @@ from skal.capabilities._models import (
     final_parameter,
     fit_parameter,
     is_semi_supervised,
+    labels_pixels,
     last_step,
+    mark_for,
 )
 
 __all__ = [
@@ -39,9 +41,12 @@ __all__ = [
     "has_embedding",
     "is_fitted",
     "is_semi_supervised",
+    "labels_pixels",
     "last_step",
+    "mark_for",
     "predict_loss",
     "predict_proba",
+    "proba_blocks",
     "require",
     "sample_proba",
     "supports",

@@ -5,8 +5,9 @@ from sklearn.base import is_regressor
 
 from skal._rows import n_rows
 from skal.capabilities import _draws, _loss
-from skal.capabilities._answers import check_probabilities
-from skal.capabilities._models import is_torch_module, name_of
+from skal.capabilities._answers import check_pixels, check_probabilities
+from skal.capabilities._blocks import image_blocks, parts_of_one_size
+from skal.capabilities._models import is_torch_module, labels_pixels, name_of
 
 _ANY_MODEL = "use a model that has it"
 
@@ -67,14 +68,43 @@ def require(owner, model, capabilities=()):
 def predict_proba(model, X):
     """Class probabilities of a fitted model, checked; -> (n, n_classes).
 
+    Of a model that labels pixels, (n, height, width, n_classes), or, for images of different sizes, an object
+    array of one (height, width, n_classes) for each.
+
     Raises
     ------
     ValueError
         If the model answers with another shape, with numbers that are not finite, or that are no
         probabilities.
     """
-    proba = np.asarray(model.predict_proba(X))
-    return check_probabilities(proba, model, "predict_proba", (n_rows(X),))
+    answer = model.predict_proba(X)
+    if labels_pixels(model):
+        return check_pixels(answer, model, "predict_proba", X)
+    return check_probabilities(np.asarray(answer), model, "predict_proba", (n_rows(X),))
+
+
+def proba_blocks(model, X):
+    """Class probabilities of a fitted model, in parts where it labels pixels; yields (rows, proba).
+
+    What a model says of rows is small, and comes at once. What it says of the pixels of a large pool never
+    exists at once.
+
+    Parameters
+    ----------
+    model : classifier
+    X : array-like of shape (n, ...), or list of images of different sizes
+
+    Yields
+    ------
+    rows : slice or ndarray of int
+        Rows of X: of an array a slice, in order; of images of different sizes positions.
+    proba : ndarray of shape (n_part, n_classes) or (n_part, height, width, n_classes)
+    """
+    if not labels_pixels(model):
+        yield slice(0, n_rows(X)), predict_proba(model, X)
+        return
+    for rows, images in image_blocks(X, len(getattr(model, "classes_", ())) or 10):
+        yield from parts_of_one_size(rows, predict_proba(model, images))
 
 
 def _never(model):

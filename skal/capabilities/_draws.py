@@ -18,14 +18,22 @@ from sklearn.utils.validation import check_is_fitted
 from skal._compat import BaseSearchCV, Interval, check_parameters
 from skal._rows import n_rows, take
 from skal._seeds import draw_seed
-from skal.capabilities._answers import check_probabilities
-from skal.capabilities._models import innermost, is_skorch_net, is_torch_module, last_step, name_of, opened
+from skal.capabilities._answers import check_pixels, check_probabilities
+from skal.capabilities._blocks import BLOCK_VALUES, image_blocks, parts_of_one_size
+from skal.capabilities._models import (
+    innermost,
+    is_skorch_net,
+    is_torch_module,
+    labels_pixels,
+    last_step,
+    name_of,
+    opened,
+)
 
 # Closed list: boosters have `estimators_` too, and are no committee.
 _COMMITTEES = (BaggingClassifier, ExtraTreesClassifier, RandomForestClassifier, VotingClassifier)
 
-# About 32 MiB of float64 at once; a multiple of the rows that a net computes in one batch.
-_BLOCK_VALUES = 2**22
+# A multiple of the rows that a net computes in one batch.
 _BLOCK_ROWS = 4096
 _BATCH_ROWS = 64
 
@@ -72,6 +80,8 @@ def sample_proba(model, X, n_draws=None, *, random_state=None, consistent=True):
     Returns
     -------
     ndarray of shape (n_draws, n, n_classes)
+        Of a model that labels pixels, (n_draws, n, height, width, n_classes), or, for images of different
+        sizes, an object array of one (n_draws, height, width, n_classes) for each.
 
     Raises
     ------
@@ -110,6 +120,8 @@ def sample_proba(model, X, n_draws=None, *, random_state=None, consistent=True):
             "forest, bagging or voting."
         )
     wanted = -1 if n_draws is None else n_draws
+    if labels_pixels(model):
+        return check_pixels(draws, model, "sample_proba", X, (wanted,))
     return check_probabilities(np.asarray(draws), model, "sample_proba", (wanted, n_rows(X)))
 
 
@@ -130,12 +142,18 @@ def draw_blocks(model, X, n_draws=None, *, seed):
 
     Yields
     ------
-    rows : slice
-        Rows of X, in order.
-    draws : ndarray of shape (n_draws, n_block, n_classes)
+    rows : slice or ndarray of int
+        Rows of X: of an array a slice, in order; of images of different sizes positions.
+    draws : ndarray of shape (n_draws, n_block, n_classes) or (n_draws, n_block, height, width, n_classes)
     """
     n = n_rows(X)
-    size = _block_rows(n_draws or count_members(model) or 100, len(getattr(model, "classes_", ())) or 10)
+    n_draws_at_most, n_classes = n_draws or count_members(model) or 100, len(getattr(model, "classes_", ()))
+    if labels_pixels(model):
+        for rows, images in image_blocks(X, n_draws_at_most * (n_classes or 10)):
+            draws = sample_proba(model, images, n_draws, random_state=seed)
+            yield from parts_of_one_size(rows, draws, axis=1)
+        return
+    size = _block_rows(n_draws_at_most, n_classes or 10)
     for start in range(0, n, size):
         rows = slice(start, min(start + size, n))
         block = X if n <= size else take(X, np.arange(rows.start, rows.stop))
@@ -230,7 +248,7 @@ def _drops(model):
 
 
 def _block_rows(n_draws, n_classes):
-    fitting = _BLOCK_VALUES // (n_draws * n_classes)
+    fitting = BLOCK_VALUES // (n_draws * n_classes)
     return min(_BLOCK_ROWS, max(_BATCH_ROWS, fitting // _BATCH_ROWS * _BATCH_ROWS))
 
 

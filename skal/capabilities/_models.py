@@ -24,6 +24,39 @@ def is_semi_supervised(model):
     )
 
 
+def labels_pixels(model):
+    """Whether a model, fitted or not, labels each pixel of an image, as its attribute `labels_pixels` says.
+
+    Pipelines, searches, frozen estimators, ensembles and learners are opened.
+    """
+    return bool(getattr(innermost(model), "labels_pixels", False))
+
+
+def mark_for(model, unlabeled="auto"):
+    """The mark in y of what has no label, for a model: where it labels pixels, its `ignore_index`.
+
+    Raises
+    ------
+    ValueError
+        If `unlabeled` names another one.
+    """
+    if not labels_pixels(model):
+        return unlabeled
+    model = innermost(model)
+    while not hasattr(model, "ignore_index") and hasattr(model, "estimator"):  # ensembles and learners
+        model = innermost(model.estimator)
+    is_auto = isinstance(unlabeled, str) and unlabeled == "auto"
+    mark = getattr(model, "ignore_index", unlabeled)
+    if is_auto and mark == -1:
+        return unlabeled
+    if not is_auto and mark != unlabeled:
+        raise ValueError(
+            f"unlabeled={unlabeled!r} and ignore_index={mark!r} of {model!r} both say which pixels have no "
+            "label; make them the same, or leave unlabeled at 'auto'."
+        )
+    return mark
+
+
 def allows_nan(model):
     """Whether NaN in X is the model's own business: it takes it, or a step of a pipeline fills it in."""
     from sklearn.compose import ColumnTransformer
@@ -102,6 +135,18 @@ def innermost(model):
         else:
             model = getattr(model, "best_estimator_", model.estimator)
     return model
+
+
+def transforms_rows(model):
+    """Whether steps of a pipeline, also of one inside, change rows before the model gets them."""
+    while isinstance(model, (*_TRANSPARENT, Pipeline)):
+        if isinstance(model, Pipeline):
+            if len(model.steps) > 1:
+                return True
+            model = last_step(model)
+        else:
+            model = getattr(model, "best_estimator_", model.estimator)
+    return False
 
 
 def opened(model, X):

@@ -55,6 +55,8 @@ class QueryStrategy(ClassNamePrefixFeaturesOutMixin, TransformerMixin, MetaEstim
     requires = ()
     #: Whether `fit` needs labels. Without, the strategy can choose the first rows of all.
     needs_labels = True
+    #: Whether the strategy has a meaning for models that label pixels; without, these are refused.
+    takes_pixels = True
     #: "row-wise": a score depends on the fit and the row alone. "pool-relative": on all rows passed.
     #: "stochastic": the selection is drawn.
     nature = "row-wise"
@@ -245,12 +247,19 @@ class QueryStrategy(ClassNamePrefixFeaturesOutMixin, TransformerMixin, MetaEstim
     def _check_model(self, model):
         """Refuse, before any work, a model that can't do what the strategy needs."""
         capabilities.require(self, model, self.requires)
+        if not self.takes_pixels and capabilities.labels_pixels(model):
+            raise TypeError(
+                f"{self!r} asks what one label would tell, and {model!r} labels each pixel of an image; use "
+                "Margin(), Entropy() or BALD(), which take the mean over pixels, or CoreSet() or "
+                "TypiClust(), which look at its embedding."
+            )
 
     def _labelled_rows(self, X, y, fit_params, may_have_gaps):
         """What the model is fitted on, X, y and fit parameters, and the labelled rows."""
         if not may_have_gaps:
             return X, y, fit_params, X
-        y, is_known = labels.read(y)
+        mark = capabilities.mark_for(self._model)
+        y, is_known = labels.read(y, mark)
         check_consistent_length(X, y)
         if self.needs_labels and not is_known.any():
             raise ValueError(f"{self!r} can't be fitted: none of the {len(y)} rows of y has a label.")
@@ -259,8 +268,8 @@ class QueryStrategy(ClassNamePrefixFeaturesOutMixin, TransformerMixin, MetaEstim
         rows = np.flatnonzero(is_known)
         labelled = take(X, rows)
         if capabilities.is_semi_supervised(self._model):
-            return X, labels.hide(y, is_known), fit_params, labelled
-        return labelled, y[rows], slice_fit_params(X, fit_params, rows), labelled
+            return X, labels.hide(y, is_known, mark), fit_params, labelled
+        return labelled, labels.at(y, rows), slice_fit_params(X, fit_params, rows), labelled
 
     def _check_queried(self, X):
         check_is_fitted(self, "seed_")
@@ -268,6 +277,11 @@ class QueryStrategy(ClassNamePrefixFeaturesOutMixin, TransformerMixin, MetaEstim
 
     def _finite_scores(self, X, rng):
         scores = np.asarray(self._score(X, rng), dtype=np.float64)
+        if scores.shape != (n_rows(X),):
+            raise ValueError(
+                f"{self!r} gave scores of shape {scores.shape} for {n_rows(X)} rows, and needs one for each; "
+                "skal.acquisition.over_pixels makes one of those of an image's pixels."
+            )
         if not np.isfinite(scores).all():
             raise ValueError(
                 f"{self!r} scored {np.count_nonzero(~np.isfinite(scores))} of {len(scores)} rows with "
@@ -319,6 +333,12 @@ def check_model(strategy, lent):
     """
     model = lent if strategy._model is None else strategy._model
     strategy._check_model(model)
+    is_fitted_anew = model is not None and not isinstance(model, FrozenEstimator)
+    if is_fitted_anew and capabilities.labels_pixels(model) != capabilities.labels_pixels(lent):
+        raise TypeError(
+            f"{strategy!r} has a model of its own, which is fitted to the same y as {lent!r}, and only one "
+            "of them labels pixels; leave estimator= out, or pass one that takes the same y."
+        )
 
 
 def with_estimator(strategy, fitted):

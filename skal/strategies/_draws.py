@@ -1,23 +1,28 @@
 """The base of strategies that look at draws of a model, streamed over the rows of a pool."""
 
-from numbers import Integral
+from numbers import Integral, Real
 
 import numpy as np
 
-from skal._compat import Interval
+from skal._compat import Interval, StrOptions
 from skal._rows import n_rows
 from skal._seeds import derive
-from skal.capabilities import count_members, draw_blocks
+from skal.acquisition import over_pixels
+from skal.capabilities import count_members, draw_blocks, proba_blocks
 from skal.strategies._base import QueryStrategy
 
-__all__ = ["DrawsStrategy", "check_members", "draws_seed", "score_draws"]
+__all__ = ["PIXELS", "DrawsStrategy", "check_members", "draws_seed", "score_draws", "score_proba"]
+
+# What a parameter `pixels` takes; see `skal.acquisition.over_pixels`.
+PIXELS = [StrOptions({"mean", "max"}), Interval(Real, 0, 1, closed="right")]
 
 
 class DrawsStrategy(QueryStrategy):
     """Base class of strategies that score a row by what the draws of a model say of it.
 
     A subclass has one hook, ``_score_draws(draws)``: (n_draws, n, n_classes) -> (n,). It gets a part of
-    the pool at a time, so that the draws of a large pool never exist at once.
+    the pool at a time, so that the draws of a large pool never exist at once. Where the model labels pixels,
+    it gets (n_draws, n, height, width, n_classes) and returns a score for each pixel.
 
     Parameters
     ----------
@@ -25,6 +30,9 @@ class DrawsStrategy(QueryStrategy):
         The model that is asked; None means the model of the `ActiveLearner` around it.
     n_draws : int >= 2 or None, default=None
         None is every member of a committee, or 20 dropout masks of a net.
+    pixels : {"mean", "max"} or float in (0, 1], default="mean"
+        Where the model labels pixels: how the scores of pixels make that of an image; see
+        `skal.acquisition.over_pixels`.
     random_state : int, RandomState or None, default=None
         Fixes the draws, and orders ties.
     """
@@ -34,11 +42,13 @@ class DrawsStrategy(QueryStrategy):
     _parameter_constraints = {
         **QueryStrategy._parameter_constraints,
         "n_draws": [Interval(Integral, 2, None, closed="left"), None],
+        "pixels": PIXELS,
     }
 
-    def __init__(self, estimator=None, *, n_draws=None, random_state=None):
+    def __init__(self, estimator=None, *, n_draws=None, pixels="mean", random_state=None):
         super().__init__(estimator, random_state=random_state)
         self.n_draws = n_draws
+        self.pixels = pixels
 
     def _check_model(self, model):
         super()._check_model(model)
@@ -48,7 +58,7 @@ class DrawsStrategy(QueryStrategy):
         return score_draws(self, X, self._score_draws)
 
     def _score_draws(self, draws):
-        """Hook: one number per row; (n_draws, n, n_classes) -> (n,)."""
+        """Hook: one number per row, or per pixel; (n_draws, n, ..., n_classes) -> (n, ...)."""
         raise NotImplementedError(f"{type(self).__name__} has no _score_draws(draws).")
 
 
@@ -77,10 +87,10 @@ def score_draws(strategy, X, function, min_draws=2):
     Parameters
     ----------
     strategy : QueryStrategy
-        Fitted, with `estimator_` and `n_draws`.
+        Fitted, with `estimator_` and `n_draws`, and with `pixels` where its model may label these.
     X : array-like of shape (n, ...)
     function : callable
-        (n_draws, n, n_classes) -> (n,).
+        (n_draws, n, ..., n_classes) -> (n, ...).
     min_draws : int, default=2
         Fewer are refused: one draw has nobody to disagree with.
     """
@@ -91,8 +101,29 @@ def score_draws(strategy, X, function, min_draws=2):
                 f"{strategy!r} needs at least {min_draws} draws, and its model has {len(draws)}; a committee "
                 "of one has nobody to disagree with."
             )
-        scores[rows] = function(draws)
+        scores[rows] = _of_rows(strategy, function(draws))
     return scores
+
+
+def score_proba(strategy, X, function):
+    """A function of predicted probabilities over all rows of X; -> (n,) float.
+
+    Parameters
+    ----------
+    strategy : QueryStrategy
+        Fitted, with `estimator_`, and with `pixels` where its model may label these.
+    X : array-like of shape (n, ...)
+    function : callable
+        (n, ..., n_classes) -> (n, ...).
+    """
+    scores = np.empty(n_rows(X))
+    for rows, proba in proba_blocks(strategy.estimator_, X):
+        scores[rows] = _of_rows(strategy, function(proba))
+    return scores
+
+
+def _of_rows(strategy, scores):
+    return scores if np.ndim(scores) == 1 else over_pixels(scores, strategy.pixels)
 
 
 def draws_seed(strategy):

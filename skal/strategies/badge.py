@@ -65,6 +65,7 @@ class BADGE(EmbeddingStrategy):
     """
 
     requires = ("predict_proba",)
+    takes_pixels = False
     nature = "stochastic"
 
     def _keep(self, X):

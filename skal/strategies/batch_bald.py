@@ -70,6 +70,8 @@ class BatchBALD(DrawsStrategy):
     True
     """
 
+    takes_pixels = False
+
     _parameter_constraints = {
         **DrawsStrategy._parameter_constraints,
         "max_outcomes": [Interval(Integral, 1, None, closed="left")],

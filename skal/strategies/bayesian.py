@@ -4,6 +4,7 @@ import numpy as np
 
 from skal import acquisition
 from skal._compat import StrOptions
+from skal.capabilities import labels_pixels
 from skal.selection import top
 from skal.strategies._draws import DrawsStrategy, score_draws
 
@@ -25,6 +26,9 @@ class BALD(DrawsStrategy):
         the `ActiveLearner` around it.
     n_draws : int >= 2 or None, default=None
         None is every member of a committee, or 20 dropout masks of a net.
+    pixels : {"mean", "max"} or float in (0, 1], default="mean"
+        Where the model labels pixels: how the scores of pixels make that of an image; see
+        `skal.acquisition.over_pixels`.
     random_state : int, RandomState or None, default=None
         Fixes the draws, and orders ties.
 
@@ -62,6 +66,9 @@ class MeanStd(DrawsStrategy):
         the `ActiveLearner` around it.
     n_draws : int >= 2 or None, default=None
         None is every member of a committee, or 20 dropout masks of a net.
+    pixels : {"mean", "max"} or float in (0, 1], default="mean"
+        Where the model labels pixels: how the scores of pixels make that of an image; see
+        `skal.acquisition.over_pixels`.
     random_state : int, RandomState or None, default=None
         Fixes the draws, and orders ties.
 
@@ -101,6 +108,9 @@ class VariationRatio(DrawsStrategy):
         takes those with the larger entropy of the mean.
     n_draws : int >= 2 or None, default=None
         None is every member of a committee, or 20 dropout masks of a net.
+    pixels : {"mean", "max"} or float in (0, 1], default="mean"
+        Where the model labels pixels: how the scores of pixels make that of an image; see
+        `skal.acquisition.over_pixels`.
     random_state : int, RandomState or None, default=None
         Fixes the draws, and orders ties.
 
@@ -127,15 +137,16 @@ class VariationRatio(DrawsStrategy):
         "kind": [StrOptions({"mean", "vote"})],
     }
 
-    def __init__(self, estimator=None, *, kind="mean", n_draws=None, random_state=None):
-        super().__init__(estimator, n_draws=n_draws, random_state=random_state)
+    def __init__(self, estimator=None, *, kind="mean", n_draws=None, pixels="mean", random_state=None):
+        super().__init__(estimator, n_draws=n_draws, pixels=pixels, random_state=random_state)
         self.kind = kind
 
     def _score_draws(self, draws):
         return acquisition.variation_ratio(draws, self.kind)
 
     def _select(self, X, n, rng):
-        if self.kind == "mean":
+        # Votes over many pixels are hardly ever equal.
+        if self.kind == "mean" or labels_pixels(self.estimator_):
             return super()._select(X, n, rng)
         return top(score_draws(self, X, _votes_then_entropy), n, self.seed_)
 

@@ -12,8 +12,8 @@ from sklearn.metrics import euclidean_distances, pairwise_distances_argmin
 from skal import acquisition
 from skal._compat import Interval
 from skal._rows import take
-from skal.capabilities import predict_proba
 from skal.selection import top
+from skal.strategies._draws import PIXELS, score_proba
 from skal.strategies._embedding import EmbeddingStrategy
 
 __all__ = ["ClusterMargin"]
@@ -47,6 +47,9 @@ class ClusterMargin(EmbeddingStrategy):
         an `ActiveLearner` once, on the pool); ``FrozenEstimator(fitted)`` is used as it is.
     layer : str or None, default=None
         The name of a layer of the net whose output is the embedding.
+    pixels : {"mean", "max"} or float in (0, 1], default="mean"
+        Where the model labels pixels: how the scores of pixels make that of an image; see
+        `skal.acquisition.over_pixels`.
     random_state : int, RandomState or None, default=None
         Fixes what is drawn, and orders ties.
 
@@ -79,6 +82,7 @@ class ClusterMargin(EmbeddingStrategy):
         "candidates": [Interval(Real, 1, None, closed="left")],
         "cluster_ratio": [Interval(Real, 1, None, closed="left")],
         "max_cluster_rows": [Interval(Integral, 2, None, closed="left")],
+        "pixels": PIXELS,
     }
 
     def __init__(
@@ -90,15 +94,17 @@ class ClusterMargin(EmbeddingStrategy):
         max_cluster_rows=4000,
         embedding=None,
         layer=None,
+        pixels="mean",
         random_state=None,
     ):
         super().__init__(estimator, embedding=embedding, layer=layer, random_state=random_state)
         self.candidates = candidates
         self.cluster_ratio = cluster_ratio
         self.max_cluster_rows = max_cluster_rows
+        self.pixels = pixels
 
     def _score(self, X, rng):
-        return acquisition.margin(predict_proba(self.estimator_, X))
+        return score_proba(self, X, acquisition.margin)
 
     def _select(self, X, n, rng):
         margins = self._finite_scores(X, rng)

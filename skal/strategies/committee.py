@@ -31,6 +31,9 @@ class QueryByCommittee(DrawsStrategy):
         divergence of the members from it, which equals `BALD`.
     n_draws : int >= 2 or None, default=None
         None is every member of a committee, or 20 dropout masks of a net.
+    pixels : {"mean", "max"} or float in (0, 1], default="mean"
+        Where the model labels pixels: how the scores of pixels make that of an image; see
+        `skal.acquisition.over_pixels`.
     random_state : int, RandomState or None, default=None
         Seeds the members, and orders ties.
 
@@ -61,8 +64,10 @@ class QueryByCommittee(DrawsStrategy):
         "kind": [StrOptions(set(_FUNCTIONS))],
     }
 
-    def __init__(self, estimator=None, *, kind="vote_entropy", n_draws=None, random_state=None):
-        super().__init__(estimator, n_draws=n_draws, random_state=random_state)
+    def __init__(
+        self, estimator=None, *, kind="vote_entropy", n_draws=None, pixels="mean", random_state=None
+    ):
+        super().__init__(estimator, n_draws=n_draws, pixels=pixels, random_state=random_state)
         self.kind = kind
 
     @property
@@ -72,6 +77,11 @@ class QueryByCommittee(DrawsStrategy):
     def _check_model(self, model):
         for member in self.estimator if isinstance(self.estimator, list) else ():
             capabilities.require(self, member)
+            if capabilities.labels_pixels(member):
+                raise TypeError(
+                    f"{self!r} fits a list of classifiers that label rows, and {member!r} labels pixels; "
+                    "pass EnsembleClassifier(model) in place of the list."
+                )
         super()._check_model(model)
 
     def _score_draws(self, draws):

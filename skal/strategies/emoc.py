@@ -97,6 +97,7 @@ class EMOC(EmbeddingStrategy):
     """
 
     requires = ("predict_proba",)
+    takes_pixels = False
     nature = "pool-relative"
 
     _parameter_constraints = {

@@ -53,6 +53,8 @@ class EPIG(DrawsStrategy):
     True
     """
 
+    takes_pixels = False
+
     _parameter_constraints = {
         **DrawsStrategy._parameter_constraints,
         "targets": ["array-like", None],

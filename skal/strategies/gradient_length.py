@@ -55,6 +55,7 @@ class ExpectedGradientLength(EmbeddingStrategy):
     """
 
     requires = ("predict_proba",)
+    takes_pixels = False
 
     def _keep(self, X):
         """Nothing: a score hangs on the row alone."""

@@ -92,6 +92,11 @@ class LCMD(EmbeddingStrategy):
         """Gradients need probabilities."""
         return ("predict_proba",) if self.features == "gradient" else ()
 
+    @property
+    def takes_pixels(self):
+        """Whether the embedding alone is looked at."""
+        return self.features == "embedding"
+
     def _keep(self, X):
         super()._keep(X)
         if self.features == "gradient":

@@ -12,6 +12,7 @@ from sklearn.utils import gen_batches
 from skal._compat import Interval
 from skal._rows import n_rows, take
 from skal._seeds import derive
+from skal.capabilities import labels_pixels
 from skal.capabilities._loss import can_predict_loss, held_out_losses, predict_loss
 from skal.selection import priority, top
 from skal.strategies._embedding import EmbeddingStrategy
@@ -98,6 +99,14 @@ class LearningLoss(EmbeddingStrategy):
         """Stochastic where candidates are drawn."""
         return "row-wise" if self.subset is None else "stochastic"
 
+    def _check_model(self, model):
+        super()._check_model(model)
+        if labels_pixels(model) and not self._can_ask(model):
+            raise TypeError(
+                f"{self!r} learns from the losses of labelled rows, and {model!r} labels each pixel of an "
+                "image; use Margin(), Entropy() or BALD(), or a model with predict_loss."
+            )
+
     def _fit(self, X, y, fit_params):
         super()._fit(X, y, fit_params)
         for name in ("labeled_loss_", "labeled_embedding_", "ranker_"):
@@ -124,7 +133,10 @@ class LearningLoss(EmbeddingStrategy):
         self.ranker_ = _Ranker(self.labeled_embedding_[rows], self.labeled_loss_[rows])
 
     def _asks_model(self):
-        return self.embedding is None and self.layer is None and can_predict_loss(self.estimator_)
+        return self._can_ask(self.estimator_)
+
+    def _can_ask(self, model):
+        return self.embedding is None and self.layer is None and can_predict_loss(model)
 
     def _score(self, X, rng):
         if self._asks_model():

@@ -51,7 +51,7 @@ class ProbCover(EmbeddingStrategy):
         10,000 of them, and the share is that of 2,000 balls.
     n_classes : int >= 2 or None, default=None
         With "auto", the number of pseudo-classes. None is the number of classes among the labelled rows, or
-        10 where fewer than two have been seen: give it at a cold start.
+        10 where fewer than two have been seen, or labels are masks: give it at a cold start.
     normalize : bool, default=True
         Whether points are scaled to length 1, as in the authors' experiments, so that distances compare
         directions. Choose False where lengths mean something, as in tables.
@@ -187,4 +187,4 @@ def pure_radius(Z, n_classes, purity, seed):
 
 def _n_classes(y):
     y, is_known = labels.read(y)
-    return len(np.unique(y[is_known]))
+    return 0 if labels.are_masks(y) else len(np.unique(y[is_known]))  # classes of pixels are none of images

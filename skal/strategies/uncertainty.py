@@ -4,9 +4,8 @@ from numbers import Integral
 
 from skal import acquisition
 from skal._compat import Interval
-from skal.capabilities import predict_proba
 from skal.strategies._base import QueryStrategy
-from skal.strategies._draws import check_members, score_draws
+from skal.strategies._draws import PIXELS, check_members, score_draws, score_proba
 
 __all__ = ["Entropy", "LeastConfidence", "Margin"]
 
@@ -17,11 +16,13 @@ class _Uncertainty(QueryStrategy):
     _parameter_constraints = {
         **QueryStrategy._parameter_constraints,
         "n_draws": [Interval(Integral, 1, None, closed="left"), None],
+        "pixels": PIXELS,
     }
 
-    def __init__(self, estimator=None, *, n_draws=None, random_state=None):
+    def __init__(self, estimator=None, *, n_draws=None, pixels="mean", random_state=None):
         super().__init__(estimator, random_state=random_state)
         self.n_draws = n_draws
+        self.pixels = pixels
 
     @property
     def requires(self):
@@ -35,12 +36,12 @@ class _Uncertainty(QueryStrategy):
 
     def _score(self, X, rng):
         if self.n_draws is None:
-            return self._acquire(predict_proba(self.estimator_, X))
+            return score_proba(self, X, self._acquire)
         return score_draws(self, X, lambda draws: self._acquire(draws.mean(axis=0)), min_draws=1)
 
     @staticmethod
     def _acquire(proba):
-        """Hook: (n, n_classes) -> (n,)."""
+        """Hook: (n, ..., n_classes) -> (n, ...)."""
         raise NotImplementedError
 
 
@@ -55,6 +56,9 @@ class LeastConfidence(_Uncertainty):
         The model that is asked; None means the model of the `ActiveLearner` around it.
     n_draws : int >= 1 or None, default=None
         p is the mean of that many draws of the model (dropout masks, members); None takes its prediction.
+    pixels : {"mean", "max"} or float in (0, 1], default="mean"
+        Where the model labels pixels: how the scores of pixels make that of an image; see
+        `skal.acquisition.over_pixels`.
     random_state : int, RandomState or None, default=None
         Orders ties, and fixes the draws.
 
@@ -88,6 +92,9 @@ class Margin(_Uncertainty):
         The model that is asked; None means the model of the `ActiveLearner` around it.
     n_draws : int >= 1 or None, default=None
         p is the mean of that many draws of the model (dropout masks, members); None takes its prediction.
+    pixels : {"mean", "max"} or float in (0, 1], default="mean"
+        Where the model labels pixels: how the scores of pixels make that of an image; see
+        `skal.acquisition.over_pixels`.
     random_state : int, RandomState or None, default=None
         Orders ties, and fixes the draws.
 
@@ -124,6 +131,9 @@ class Entropy(_Uncertainty):
         The model that is asked; None means the model of the `ActiveLearner` around it.
     n_draws : int >= 1 or None, default=None
         p is the mean of that many draws of the model (dropout masks, members); None takes its prediction.
+    pixels : {"mean", "max"} or float in (0, 1], default="mean"
+        Where the model labels pixels: how the scores of pixels make that of an image; see
+        `skal.acquisition.over_pixels`.
     random_state : int, RandomState or None, default=None
         Orders ties, and fixes the draws.
 
