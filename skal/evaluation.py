@@ -13,7 +13,7 @@ from tqdm import tqdm
 
 from skal import labels
 from skal._comparison import Comparison
-from skal._rows import n_rows, take
+from skal._rows import at_the_door, is_view, n_rows, take
 from skal._runs import Stage, read_stages, write_stages
 from skal._seeds import derive, draw_seed
 from skal.capabilities import labels_pixels
@@ -102,7 +102,7 @@ def compare(
     if (X_test is None) != (y_test is None):
         raise ValueError("X_test and y_test go together: pass both, or neither to have rows of X set aside.")
     seed = draw_seed(random_state)
-    data = X, y, X_test, y_test
+    data = at_the_door(X), y, at_the_door(X_test), y_test
     if scoring is None:
         scoring = "score" if any(map(labels_pixels, learners.values())) else "accuracy"
     settings = _settings(learners, data, scoring, test_size, seed, digest=path is not None)
@@ -182,6 +182,8 @@ def _settings(learners, data, scoring, test_size, seed, digest):
 
 def _hashable(part):
     """X or y as its digest sees it: arrays of different sizes as what they hold, wherever they lie."""
+    if is_view(part):
+        return part.fingerprint()
     if isinstance(part, list) or (isinstance(part, np.ndarray) and part.dtype.kind == "O"):
         first = next((array for array in part if array is not None), None)
         if isinstance(first, np.ndarray):

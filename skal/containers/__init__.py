@@ -102,7 +102,7 @@ def at_the_door(X):
     is_list = isinstance(X, list | tuple) or (
         isinstance(X, np.ndarray) and X.ndim == 1 and X.dtype.kind in "OU"
     )
-    return as_pool(X) if is_list and is_paths(X) else X
+    return as_pool(X) if is_list and is_paths(X) and _is_there(X[0]) else X
 
 
 def _adapted(X, options):
@@ -171,6 +171,11 @@ def _is_map_dataset(X):
     if torch is None or not isinstance(X, torch.utils.data.Dataset):
         return False
     return hasattr(X, "__getitem__") and hasattr(X, "__len__")
+
+
+def _is_there(path):
+    """Whether a path of a list is one of a file; texts that look like one may be what a model takes."""
+    return isinstance(path, Path) or os.path.exists(path)
 
 
 def _is_stream(X):

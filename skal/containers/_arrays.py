@@ -1,5 +1,6 @@
 """Pools in arrays: in memory, in mapped files, in zarr and HDF5 stores, in dask; and in frames."""
 
+import mmap
 import os
 from itertools import pairwise
 
@@ -23,13 +24,25 @@ class Array(Container):
         self._array = array
         self.shape = array.shape
         self.dtype = array.dtype if array.dtype != object else None
-        name = getattr(array, "filename", None)
-        if name is not None:
-            self.origin = ("file", os.path.abspath(name), array.offset)
+        if getattr(array, "filename", None) is not None:
+            self.origin = (
+                "file",
+                os.path.abspath(array.filename),
+                _position(array),
+                array.shape,
+                array.strides,
+            )
 
     def take(self, rows):
         """Copies of rows; (n,) -> (n, ...)."""
         return np.asarray(self._array[rows])
+
+
+def _position(array):
+    """Where in its file a mapped array begins; of a part of one numpy tells where the whole begins."""
+    start = np.frombuffer(array._mmap, dtype=np.uint8).ctypes.data
+    whole = array.offset - array.offset % mmap.ALLOCATIONGRANULARITY
+    return whole + array.ctypes.data - start
 
 
 class SparseMatrix(Container):

@@ -4,6 +4,7 @@ from copy import copy
 from numbers import Integral
 
 import numpy as np
+from scipy import sparse
 
 from skal.containers._protocol import fingerprint_of
 
@@ -147,12 +148,13 @@ class View:
 
     def _check_finite(self, read, rows):
         finite = self.finite or ("all" if len(self.shape) > 2 else None)  # a pixel is never missing
-        if finite is None or not isinstance(read, np.ndarray) or read.dtype.kind not in "fc":
+        numbers = None if finite is None else _numbers(read)
+        if numbers is None:
             return
-        bad = np.isinf(read) if finite == "but NaN" else ~np.isfinite(read)
+        bad = np.isinf(numbers) if finite == "but NaN" else ~np.isfinite(numbers)
         if bad.any():
-            position = int(np.flatnonzero(bad.reshape(len(read), -1).any(axis=1))[0])
-            kind = "a pixel" if read.ndim > 2 else "a value"
+            position = int(np.flatnonzero(bad.reshape(len(bad), -1).any(axis=1))[0])
+            kind = "a pixel" if bad.ndim > 2 else "a value"
             name = self.container.name(int(rows[position]))
             raise ValueError(
                 f"{name} has {kind} that is NaN or infinite; mend that row, or leave it out of the pool."
@@ -175,3 +177,12 @@ class View:
                 f"Rows of {self!r} go from 0 to {n - 1}, and {rows.min()} to {rows.max()} were asked."
             )
         return np.where(rows < 0, rows + n, rows)
+
+
+def _numbers(read):
+    """The numbers among what was read that could be missing, by row; None where there are none."""
+    if sparse.issparse(read):  # a row is told by the sum of what stands in it
+        return np.asarray(abs(read).sum(axis=1, dtype=np.float64)) if read.dtype.kind == "f" else None
+    if hasattr(read, "select_dtypes"):
+        return read.select_dtypes(include="number").to_numpy(dtype=np.float64, na_value=np.nan)
+    return read if isinstance(read, np.ndarray) and read.dtype.kind in "fc" else None

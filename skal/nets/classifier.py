@@ -10,13 +10,14 @@ from sklearn.utils.metaestimators import available_if
 from skorch.dataset import Dataset
 from torch.utils.data import DataLoader
 
+from skal._block_wise import block_wise
 from skal._compat import Interval, StrOptions, fit_routing
 from skal._seeds import derive, draw_seed
 from skal.labels import vocabulary
 from skal.nets import draws, embedding
 from skal.nets._net import SkorchNet
 from skal.nets.batches import root, unweighted
-from skal.nets.intake import check_rows, is_foreign, training_set, with_codes
+from skal.nets.intake import at_the_net, check_rows, is_foreign, training_set, with_codes
 from skal.nets.modules import built, default_module
 from skal.nets.targets import as_distribution, check_width, per_row
 
@@ -246,6 +247,7 @@ class NetClassifier(SkorchNet):
             self.initialize()
         return self._train(X, codes, **fit_params)
 
+    @block_wise(door=at_the_net)
     def predict_proba(self, X):
         """Probability of each class, in the order of `classes_`; (n, ...) -> (n, n_classes) float64.
 
@@ -261,6 +263,7 @@ class NetClassifier(SkorchNet):
             return as_distribution(self._get_predict_nonlinearity()(self._outputs(X)).numpy(), self)
 
     @available_if(draws.can_drop)
+    @block_wise(axis=1, door=at_the_net)
     def sample_proba(self, X, n_draws=None, *, random_state=None, consistent=True):
         """Class probabilities under draws of dropout masks; (n, ...) -> (n_draws, n, n_classes) float64.
 
@@ -296,6 +299,7 @@ class NetClassifier(SkorchNet):
         drawn = draws.sample_proba(self, X, n_draws, seed, consistent)
         return as_distribution(drawn.reshape(-1, drawn.shape[-1]), self).reshape(drawn.shape)
 
+    @block_wise(door=at_the_net)
     def embed(self, X, layer=None):
         """What the net makes of each row before it answers; (n, ...) -> (n, m), in the net's number type.
 
