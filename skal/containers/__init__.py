@@ -21,7 +21,7 @@ from skal.containers._arrays import (
 )
 from skal.containers._datasets import HuggingFaceDataset, MapDataset, has_plain_rows
 from skal.containers._images import ImageFiles, image_folder, is_paths
-from skal.containers._protocol import Container
+from skal.containers._protocol import Container, refuse_changing
 from skal.containers._store import open_store
 from skal.containers._view import View
 
@@ -78,6 +78,7 @@ def as_pool(X, **options):
     container = X if isinstance(X, Container) else _adapted(X, options)
     if options:
         raise TypeError(f"as_pool has no use for {', '.join(options)} with {type(X).__name__}.")
+    refuse_changing(container)
     return View(container)
 
 

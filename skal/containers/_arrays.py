@@ -18,6 +18,8 @@ _SPAN = 4096
 class Array(Container):
     """A numpy array, in memory or mapped from a file."""
 
+    is_fixed = True
+
     def __init__(self, array):
         if array.ndim == 0:
             raise TypeError(f"{array!r} is a single value, and a pool has rows.")
@@ -48,6 +50,8 @@ def _position(array):
 class SparseMatrix(Container):
     """A sparse matrix, in rows."""
 
+    is_fixed = True
+
     def __init__(self, matrix):
         self._matrix = matrix.tocsr()
         self.shape, self.dtype = matrix.shape, matrix.dtype
@@ -59,6 +63,8 @@ class SparseMatrix(Container):
 
 class Frame(Container):
     """A frame or a series, by position and not by its index."""
+
+    is_fixed = True
 
     def __init__(self, frame):
         self._frame = frame
@@ -73,6 +79,8 @@ class Frame(Container):
 
 class Sequence(Container):
     """A list, such as one of texts."""
+
+    is_fixed = True
 
     def __init__(self, entries):
         self._entries = entries
@@ -131,6 +139,8 @@ class StoredArray(Container):
 class ZarrArray(StoredArray):
     """An array of zarr 3."""
 
+    is_fixed = True
+
     def __init__(self, array):
         chunks = getattr(array, "shards", None) or array.chunks
         super().__init__(array, chunks[0] if chunks else 1)
@@ -139,6 +149,8 @@ class ZarrArray(StoredArray):
 
 class H5Array(StoredArray):
     """A dataset of h5py; it travels to other processes as the name of its file."""
+
+    is_fixed = True
 
     def __init__(self, dataset):
         super().__init__(dataset, dataset.chunks[0] if dataset.chunks else 1)

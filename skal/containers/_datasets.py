@@ -1,17 +1,13 @@
 """Pools in Datasets: those of torch and skorch, and those of Hugging Face."""
 
-import random
 import sys
-from contextlib import contextmanager
 
 import numpy as np
 
 from skal.containers._images import as_array
-from skal.containers._protocol import Container
+from skal.containers._protocol import Container, random_states_kept
 
 __all__ = ["HuggingFaceDataset", "MapDataset", "has_plain_rows"]
-
-_PROBED_ROWS = 3
 
 
 class _Rows(Container):
@@ -42,18 +38,11 @@ class _Rows(Container):
 
 
 class MapDataset(_Rows):
-    """A map-style Dataset, whose entries are rows, or pairs of a row and its label.
-
-    Raises
-    ------
-    ValueError
-        If it answers twice with different values.
-    """
+    """A map-style Dataset, whose entries are rows, or pairs of a row and its label."""
 
     def __init__(self, dataset):
         self._dataset = dataset
         self._learn_shape(len(dataset))
-        self._refuse_changing_rows()
 
     @property
     def labels(self):
@@ -80,23 +69,10 @@ class MapDataset(_Rows):
         return [as_array(entry[0] if is_pair(entry) else entry) for entry in entries]
 
     def _entries(self, rows):
-        with _random_states_kept():
+        with random_states_kept():
             if hasattr(self._dataset, "__getitems__"):
                 return list(self._dataset.__getitems__(list(rows)))
             return [self._dataset[row] for row in rows]
-
-    def _refuse_changing_rows(self):
-        rows = list(range(min(_PROBED_ROWS, len(self))))
-        with _random_states_kept():
-            once, again = ([as_array(_row(self._dataset[row])) for row in rows] for _ in range(2))
-        for row, a, b in zip(rows, once, again, strict=True):
-            if a.shape != b.shape or not np.array_equal(a, b, equal_nan=a.dtype.kind == "f"):
-                raise ValueError(
-                    f"Row {row} of {type(self._dataset).__name__} was read twice, with different values: it "
-                    "seems to be augmented. A pool must answer the same each time; take the augmentation out "
-                    "of the Dataset, and pass it as train_transform= of NetClassifier, which uses it in "
-                    "training only."
-                )
 
 
 class HuggingFaceDataset(_Rows):
@@ -132,7 +108,7 @@ def has_plain_rows(dataset):
     """Whether the entries of a map-style Dataset are arrays, or pairs of an array and a label."""
     if len(dataset) == 0:
         return False
-    with _random_states_kept():
+    with random_states_kept():
         entry = dataset[0]
     if isinstance(entry, tuple | list) and not is_pair(entry):
         return False
@@ -171,17 +147,3 @@ def _row(entry):
 def _is_image(value):
     images = sys.modules.get("PIL.Image")
     return images is not None and isinstance(value, images.Image)
-
-
-@contextmanager
-def _random_states_kept():
-    """Put back what a Dataset draws from the random states of numpy, Python and torch."""
-    torch = sys.modules.get("torch")
-    before = np.random.get_state(), random.getstate(), None if torch is None else torch.get_rng_state()
-    try:
-        yield
-    finally:
-        np.random.set_state(before[0])
-        random.setstate(before[1])
-        if torch is not None:
-            torch.set_rng_state(before[2])

@@ -50,6 +50,7 @@ class ImageFiles(Container):
     """
 
     block_rows = 64
+    is_fixed = True
 
     def __init__(
         self, paths, folder=None, labels=None, *, size=None, mode=None, max_pixels=MAX_PIXELS, n_jobs=None

@@ -1,13 +1,17 @@
 """What a pool can be asked for, whatever holds it: its length, rows by position, its blocks, its content."""
 
 import hashlib
+import random
+import sys
+from contextlib import contextmanager
 
 import joblib
 import numpy as np
 
-__all__ = ["Container", "fingerprint_of"]
+__all__ = ["Container", "fingerprint_of", "random_states_kept", "refuse_changing"]
 
 _SAMPLED_ROWS = 256
+_PROBED_ROWS = 8
 
 
 class Container:
@@ -37,6 +41,8 @@ class Container:
     classes = None
     origin = None
     block_rows = 1024
+    #: Whether what is there can't answer twice with different values, so that nobody need try.
+    is_fixed = False
 
     def __len__(self):
         return self.shape[0]
@@ -61,6 +67,48 @@ class Container:
     def name(self, row):
         """What an error calls a row, at its beginning."""
         return f"Row {row} of the pool"
+
+
+def refuse_changing(container):
+    """Refuse a container that answers twice with different values.
+
+    Raises
+    ------
+    ValueError
+        With the number of the row.
+    """
+    if container.is_fixed:
+        return
+    for row in np.linspace(0, len(container) - 1, min(len(container), _PROBED_ROWS)).astype(np.int64):
+        answers = set()
+        for seed in (0, 1):  # else both would draw the same
+            with random_states_kept(seed):
+                answers.add(fingerprint_of(container.take(np.array([row]))))
+        if len(answers) > 1:
+            raise ValueError(
+                f"{container.name(row)} was read twice, with different values: it seems to be augmented. A "
+                "pool must answer the same each time; take the augmentation out of it, and pass it as "
+                "train_transform= of NetClassifier, which uses it in training only."
+            )
+
+
+@contextmanager
+def random_states_kept(seed=None):
+    """Put back what somebody's code draws from the random states of numpy, Python and torch; seed them."""
+    torch = sys.modules.get("torch")
+    before = np.random.get_state(), random.getstate(), None if torch is None else torch.get_rng_state()
+    try:
+        if seed is not None:
+            np.random.seed(seed)
+            random.seed(seed)
+        if seed is not None and torch is not None:
+            torch.default_generator.manual_seed(seed)
+        yield
+    finally:
+        np.random.set_state(before[0])
+        random.setstate(before[1])
+        if torch is not None:
+            torch.set_rng_state(before[2])
 
 
 def fingerprint_of(*parts):

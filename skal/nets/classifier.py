@@ -20,6 +20,7 @@ from skal.nets.batches import root, unweighted
 from skal.nets.intake import at_the_net, check_rows, is_foreign, training_set, with_codes
 from skal.nets.modules import built, default_module
 from skal.nets.targets import as_distribution, check_width, per_row
+from skal.nets.transforms import Transformed, transformed_shape
 
 
 class NetClassifier(SkorchNet):
@@ -45,6 +46,12 @@ class NetClassifier(SkorchNet):
         Weight of each label in the loss; labels that a dict leaves out have weight 1.
     image_shape : tuple of int, default=None
         Rows are handed to the module in this shape, such as (28, 28) or (3, 32, 32).
+    transform : callable or None, default=None
+        What a row goes through before the module, in training and in scoring: takes and returns a tensor, in
+        the number type of X and in `image_shape`. One that draws is refused.
+    train_transform : callable or None, default=None
+        Augmentation: what a row goes through in training only, before `transform`; takes and returns a tensor
+        too. What it draws from torch, numpy or Python follows from `random_state`.
     random_state : int, RandomState instance or None, default=None
         Fixes initial weights, order, dropout, and whatever else the module draws.
     init_seed, order_seed : int >= 0 or None, default=None
@@ -99,8 +106,8 @@ class NetClassifier(SkorchNet):
         What all randomness is derived from.
     n_features_in_ : int
         ``X.shape[1]``.
-    in_shape_ : tuple of int
-        Shape of a row as the module gets it.
+    in_shape_, row_shape_ : tuple of int
+        Shape of a row as the module gets it, and before `transform`.
 
     Notes
     -----
@@ -128,6 +135,8 @@ class NetClassifier(SkorchNet):
     _parameter_constraints = {
         "class_weight": [dict, StrOptions({"balanced"}), None],
         "image_shape": [tuple, list, None],
+        "transform": [callable, None],
+        "train_transform": [callable, None],
         "random_state": ["random_state"],
         "init_seed": [Interval(Integral, 0, None, closed="left"), None],
         "order_seed": [Interval(Integral, 0, None, closed="left"), None],
@@ -150,6 +159,8 @@ class NetClassifier(SkorchNet):
         classes=None,
         class_weight=None,
         image_shape=None,
+        transform=None,
+        train_transform=None,
         random_state=None,
         init_seed=None,
         order_seed=None,
@@ -201,6 +212,8 @@ class NetClassifier(SkorchNet):
         )
         self.class_weight = class_weight
         self.image_shape = image_shape
+        self.transform = transform
+        self.train_transform = train_transform
         self.random_state = random_state
         self.init_seed = init_seed
         self.order_seed = order_seed
@@ -353,6 +366,13 @@ class NetClassifier(SkorchNet):
         self.module_ = module if self.dtype is None else module.to(self._torch_dtype())
         return self
 
+    def get_iterator(self, dataset, training=False):
+        """Batches of a dataset, whose rows have gone through `transform`, and to train `train_transform`."""
+        batches = super().get_iterator(dataset, training)
+        chosen = [self.train_transform, self.transform] if training else [self.transform]
+        functions = [function for function in chosen if function is not None]
+        return Transformed(batches, functions, self.row_shape_) if functions else batches
+
     def get_loss(self, y_pred, y_true, X=None, training=False):
         """Loss of a batch: the criterion's, or the mean over rows of weight times loss."""
         check_width(y_pred, self)
@@ -423,7 +443,9 @@ class NetClassifier(SkorchNet):
         fitted = None if reset else self.classes_inferred_
         X, codes, known, in_shape = training_set(self, X, y, sample_weight, classes, fitted)
         if reset:
-            self.in_shape_, self.classes_inferred_ = in_shape, known
+            self.row_shape_, self.in_shape_, self.classes_inferred_ = in_shape, in_shape, known
+            if self.transform is not None and in_shape is not None:
+                self.in_shape_ = transformed_shape(self.transform, X, in_shape)
         return X, codes
 
     def _known_classes(self):

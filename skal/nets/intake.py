@@ -151,7 +151,7 @@ def _on_cpu(data):
 
 def _check_shape(net, shape):
     """Refuse rows of another shape than at `fit`; flat rows are left to scikit-learn's count of columns."""
-    fitted = getattr(net, "in_shape_", None)
+    fitted = getattr(net, "row_shape_", getattr(net, "in_shape_", None))
     flat = len(shape) == 1 and (net.image_shape is not None or len(fitted or ()) == 1)
     if fitted is None or flat or (prod(shape) == prod(fitted) and (net.image_shape or shape == fitted)):
         return

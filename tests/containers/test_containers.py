@@ -40,7 +40,7 @@ def dataset(X, y=None, base=Pairs):
 
 class Batched(Pairs):
     def __getitems__(self, rows):
-        self.asked = rows
+        self.asked = list(rows)
         return [self[row] for row in rows]
 
 
@@ -180,9 +180,8 @@ def test_streams_are_refused_with_advice():
 
 
 def test_rows_of_other_shapes_and_nan_are_named():
-    pool = as_pool(dataset([np.zeros((2, 2)), np.zeros((2, 2)), np.zeros((3, 2))]))
     with pytest.raises(ValueError, match=r"Row 2 of the pool has the shape \(3, 2\), and row 0 has \(2, 2\)"):
-        pool.read()
+        as_pool(dataset([np.zeros((2, 2)), np.zeros((2, 2)), np.zeros((3, 2))])).read()
     images = np.zeros((9, 2, 2))
     images[7, 1, 0] = np.nan
     with pytest.raises(ValueError, match="Row 7 of the pool has a pixel that is NaN"):
