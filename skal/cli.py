@@ -117,7 +117,8 @@ def _add_compare(commands):
     add(
         "--data",
         default="digits",
-        help="digits, mnist, or a file .npz with X, y and optionally X_test, y_test",
+        help="digits, mnist, a file .npz with X, y and optionally X_test, y_test, a folder of class-named "
+        "folders of images, or a store of skal ingest",
     )
     add(
         "--strategy",
@@ -148,7 +149,11 @@ def _add_compare(commands):
 
 def _add_query(commands):
     add = _command(commands, "query", _query, "choose the rows to label next", _QUERY, None)
-    add("pool", metavar="POOL.npz", help="a file with X, and optionally y with gaps")
+    add(
+        "pool",
+        metavar="POOL",
+        help="a file .npz with X, and optionally y with gaps; a folder of images; a store of skal ingest",
+    )
     add("--n", type=_positive, default=20, metavar="N", help="how many rows (default 20)")
     add("--labels", metavar="FILE.csv", help="where labels are (default POOL.labels.csv)")
     add("--strategy", default="Margin()", metavar="S", help='such as "Margin()" (default)')

@@ -133,3 +133,21 @@ def test_a_plain_array_of_zarr_is_opened_by_its_path(tmp_path):
     np.testing.assert_array_equal(as_pool(tmp_path / "X.zarr")[[2, 0]].read(), [[4, 5], [0, 1]])
     with pytest.raises(ValueError, match="is no zarr array, nor images"):
         as_pool(tmp_path / "none.zarr")
+
+
+def test_a_store_is_queried_and_compared(folder, tmp_path, capsys):
+    store = tmp_path / "pool.zarr"
+    ingest(folder, store, **OPTIONS)
+    for name in ("new", "newer"):
+        Image.new("RGB", (9, 9)).save(folder / f"{name}.png")
+    ingest(folder, tmp_path / "more.zarr", **OPTIONS)
+    command = ["query", str(tmp_path / "more.zarr"), "--n", "1", "--model", "logistic"]
+    assert main(command) == 0
+    said = capsys.readouterr().out
+    assert "18 labels (cat: 9, dog: 9)" in said
+    row = (tmp_path / "more.labels.csv").read_text().splitlines()[1].split(",")[0]
+    assert as_pool(tmp_path / "more.zarr").container.paths[int(row)] in ("new.png", "newer.png")
+    options = ["--seeds", "1", "--rounds", "1", "--n-initial", "5", "--batch-size", "2", "--jobs", "1"]
+    options += ["--strategy", "Margin()", "--model", "logistic", "--out", str(tmp_path / "out")]
+    assert main(["compare", "--data", str(store), *options]) == 0
+    assert "18 images of 3 x 8 x 8" in capsys.readouterr().out
