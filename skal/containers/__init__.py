@@ -123,7 +123,7 @@ def _adapted(X, options):
         return H5Array(X)
     if library == "dask":
         return DaskArray(X)
-    if library == "datasets" and hasattr(X, "column_names") and hasattr(X, "__getitem__"):
+    if library == "datasets" and hasattr(X, "column_names") and not _is_stream(X):
         return HuggingFaceDataset(X, options.pop("column", None))
     if hasattr(X, "iloc"):
         return Frame(X)
@@ -183,4 +183,4 @@ def _is_stream(X):
     torch = sys.modules.get("torch")
     if torch is not None and isinstance(X, torch.utils.data.IterableDataset):
         return True
-    return hasattr(X, "__iter__") and not (hasattr(X, "__getitem__") or hasattr(X, "__len__"))
+    return hasattr(X, "__iter__") and not (hasattr(X, "shape") or hasattr(X, "__len__"))

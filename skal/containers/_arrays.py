@@ -139,7 +139,7 @@ class StoredArray(Container):
 class ZarrArray(StoredArray):
     """An array of zarr 3."""
 
-    is_fixed = True
+    is_fixed = reads_ahead = True
 
     def __init__(self, array):
         chunks = getattr(array, "shards", None) or array.chunks
@@ -150,7 +150,7 @@ class ZarrArray(StoredArray):
 class H5Array(StoredArray):
     """A dataset of h5py; it travels to other processes as the name of its file."""
 
-    is_fixed = True
+    is_fixed = reads_ahead = True
 
     def __init__(self, dataset):
         super().__init__(dataset, dataset.chunks[0] if dataset.chunks else 1)

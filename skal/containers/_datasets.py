@@ -90,7 +90,8 @@ class HuggingFaceDataset(_Rows):
             )
         self._column, self._dataset = column, dataset.select_columns([column])
         target = next((name for name in ("label", "labels") if name in names and name != column), None)
-        self.labels = None if target is None else np.asarray(dataset[target][:])
+        plain = dataset.with_format(None)  # a transform of its user's may leave the labels out
+        self.labels = None if target is None else np.asarray(plain[target][:])
         names_of_classes = getattr(dataset.features.get(target), "names", None)
         self.classes = None if names_of_classes is None else np.asarray(names_of_classes)
         self._fingerprint = getattr(dataset, "_fingerprint", None)

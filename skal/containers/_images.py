@@ -50,7 +50,7 @@ class ImageFiles(Container):
     """
 
     block_rows = 64
-    is_fixed = True
+    is_fixed = reads_ahead = True
 
     def __init__(
         self, paths, folder=None, labels=None, *, size=None, mode=None, max_pixels=MAX_PIXELS, n_jobs=None
@@ -154,9 +154,7 @@ def upright(image):
     """A Pillow image as it is to be seen: a camera notes beside the pixels how it was held."""
     from PIL import ImageOps
 
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of notes that are broken; the pixels are there all the same
-        return ImageOps.exif_transpose(image)
+    return ImageOps.exif_transpose(image)
 
 
 def as_array(row):

@@ -43,6 +43,8 @@ class Container:
     block_rows = 1024
     #: Whether what is there can't answer twice with different values, so that nobody need try.
     is_fixed = False
+    #: Whether the next block may be read, by another thread, while the last one is at work.
+    reads_ahead = False
 
     def __len__(self):
         return self.shape[0]

@@ -1,5 +1,6 @@
 """A lazy view of rows of a pool: positions now, rows when they are read."""
 
+from concurrent.futures import ThreadPoolExecutor
 from copy import copy
 from numbers import Integral
 
@@ -106,9 +107,20 @@ class View:
 
     def blocks(self):
         """The rows in blocks of a fixed size, counted from row 0; yields (slice, rows)."""
-        for start in range(0, len(self), self.block_rows):
-            rows = slice(start, min(start + self.block_rows, len(self)))
-            yield rows, self._read(rows)
+        parts = [
+            slice(start, min(start + self.block_rows, len(self)))
+            for start in range(0, len(self), self.block_rows)
+        ]
+        if not self.container.reads_ahead:
+            yield from ((rows, self._read(rows)) for rows in parts)
+            return
+        with ThreadPoolExecutor(1) as ahead:
+            following = [ahead.submit(self._read, rows) for rows in parts[:1]]
+            for number, rows in enumerate(parts):
+                read = following.pop().result()
+                following += [ahead.submit(self._read, rows) for rows in parts[number + 1 : number + 2]]
+                yield rows, read
+                del read
 
     @property
     def block_rows(self):
