@@ -5,6 +5,7 @@ import io
 import json
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
@@ -93,8 +94,14 @@ def ingest(folder, store, *, size=224, mode="RGB", max_pixels=MAX_PIXELS, n_jobs
         file=sys.stderr,
         disable=None if progress is None else not progress,
     )
-    for block in _batches(bar, images.chunks[0]):
-        _write(store, images, state, block)
+    with ThreadPoolExecutor(1) as writer:  # beside the next block's decoding
+        writing = None
+        for block in _batches(bar, images.chunks[0]):
+            if writing is not None:
+                writing.result()
+            writing = writer.submit(_write, store, images, state, block)
+        if writing is not None:
+            writing.result()
     images.resize((state["n_rows"], *images.shape[1:]))
     skipped = [Skipped(path, "is a link that leaves the folder") for path in outside]
     skipped += [Skipped(*entry) for entry in state["skipped"]]
@@ -151,14 +158,19 @@ def _opened(store, n_images, size, mode, is_new):
     block_rows = int(np.clip(_BLOCK_VALUES // np.prod(shape), 1, n_images))
     zarr.open_group(store, mode="a")
     return zarr.create_array(
-        store / IMAGES, shape=(n_images, *shape), chunks=(block_rows, *shape), dtype=np.uint8, overwrite=True
+        store / IMAGES,
+        shape=(n_images, *shape),
+        chunks=(block_rows, *shape),
+        dtype=np.uint8,
+        compressors=zarr.codecs.BloscCodec(cname="lz4", clevel=1),  # pixels hardly shrink; time counts
+        overwrite=True,
     )
 
 
 def _decoded(folder, paths, options, n_jobs) -> Iterator:
     """The pixels of each image, or the reason why there are none, in order, from several processes."""
     parts = (paths[start : start + _AT_ONCE] for start in range(0, len(paths), _AT_ONCE))
-    parallel = joblib.Parallel(n_jobs=n_jobs, return_as="generator", pre_dispatch="2 * n_jobs")
+    parallel = joblib.Parallel(n_jobs=n_jobs, return_as="generator", pre_dispatch="4 * n_jobs")
     root = folder.resolve()
     for part in parallel(joblib.delayed(_decode_all)(root, part, options) for part in parts):
         yield from part

@@ -128,14 +128,19 @@ def decode(path, *, size=None, mode=None, max_pixels=MAX_PIXELS):
     OSError
         If the file is no image, or a broken one.
     """
-    images = _pillow()
+    images, operations = _pillow()
     with _opened(images, path) as image:
         if image.width * image.height > max_pixels:
             raise ValueError(
                 f"the image has {image.width} x {image.height} pixels, more than max_pixels={max_pixels}; "
                 "raise that if it is no bomb."
             )
-        image = as_mode(upright(image), mode)
+        if size is not None and image.format == "JPEG":
+            # Of a large photo the file gives a smaller version, twice the size that is wanted, in a part of
+            # the time; the resampling below does the rest.
+            image.draft(None, (2 * max(size), 2 * max(size)))
+        operations.exif_transpose(image, in_place=True)  # a camera notes how it was held
+        image = as_mode(image, mode)
         if size is not None and image.size != (size[1], size[0]):
             image = image.resize((size[1], size[0]), images.Resampling.BILINEAR)
         return as_array(image)
@@ -148,13 +153,6 @@ def as_mode(image, mode=None):
             return image
         mode = "L" if image.mode in ("1", "LA", "La") else "RGB"
     return image if image.mode == mode else image.convert(mode)
-
-
-def upright(image):
-    """A Pillow image as it is to be seen: a camera notes beside the pixels how it was held."""
-    from PIL import ImageOps
-
-    return ImageOps.exif_transpose(image)
 
 
 def as_array(row):
@@ -230,7 +228,7 @@ def _opened(images, path):
 
 def _pillow():
     try:
-        from PIL import Image
+        from PIL import Image, ImageOps
     except ImportError as error:
         raise ImportError("Reading image files needs Pillow; pip install skal[images].") from error
-    return Image
+    return Image, ImageOps

@@ -172,3 +172,13 @@ def test_a_comparison_and_folders_go_to_other_processes(folder):
 
     pool = as_pool(folder)
     np.testing.assert_array_equal(pickle.loads(pickle.dumps(pool[3:5])).read(), pool[3:5].read())
+
+
+def test_a_large_photo_that_is_shrunk_is_near_the_one_shrunk_in_full(tmp_path):
+    rng = np.random.RandomState(0)
+    photo = Image.fromarray(rng.randint(256, size=(9, 12, 3)).astype(np.uint8)).resize((480, 360))
+    photo.save(tmp_path / "a.jpg", quality=95)
+    with Image.open(tmp_path / "a.jpg") as whole:
+        expected = np.moveaxis(np.asarray(whole.resize((40, 30), Image.Resampling.BILINEAR)), 2, 0)
+    found = as_pool([tmp_path / "a.jpg"], size=(30, 40))[0]
+    assert np.abs(found.astype(float) - expected).max() <= 3
