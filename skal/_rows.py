@@ -81,6 +81,8 @@ def check_rows(owner, X, *, allow_nan, reset, min_rows=1):
             numbers = X.select_dtypes(include="number").to_numpy(dtype=np.float64, na_value=np.nan)
             assert_all_finite(numbers, input_name="X")
         return X
+    if isinstance(X, list | tuple) and len(X) == 0 and min_rows == 0:  # of texts, or of images
+        return X
     X = _as_array_if_table(X)
     if not (sparse.issparse(X) or (isinstance(X, np.ndarray) and _needs_two_dimensions(X))):
         _check_number(owner, X, min_rows)

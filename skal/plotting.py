@@ -7,7 +7,7 @@ import numpy as np
 from skal import labels
 from skal._rows import as_objects, take
 from skal._statistics import mean_interval
-from skal.capabilities import labels_pixels
+from skal.capabilities import labels_pixels, mark_for
 
 __all__ = ["BatchDisplay", "LearningCurveDisplay"]
 
@@ -238,7 +238,7 @@ class BatchDisplay:
         rows = np.concatenate([[], *(stage["rows"] for stage in learner.history_[1:])])[:n].astype(int)
         y = None if y is None else labels.as_array(y)
         if y is not None and labels.are_masks(y):
-            return cls.from_images(X, rows, masks=y, image_shape=image_shape)
+            return cls.from_images(X, rows, masks=_marked(y, mark_for(learner)), image_shape=image_shape)
         titles = None if y is None else [str(label) for label in y[rows].tolist()]
         return cls.from_images(X, rows, titles, image_shape=image_shape)
 
@@ -312,6 +312,14 @@ def _fitted(shape, height, width, left, top):
     scale = min(height / shape[0], width / shape[1])
     down, across = (height - scale * shape[0]) / 2, (width - scale * shape[1]) / 2
     return left + across, left + width - across, top + height - down, top + down
+
+
+def _marked(masks, mark):
+    """Masks with -1 where a pixel has the mark."""
+    if mark in ("auto", -1):
+        return masks
+    hidden = [None if mask is None else np.where(mask == mark, -1, mask.astype(np.int64)) for mask in masks]
+    return as_objects(hidden)
 
 
 def _colored(mask):

@@ -118,8 +118,9 @@ def _as_labels(y, dtype):
     except (TypeError, ValueError):
         is_same = False
     if not is_same:
+        said = f"labels {y[:5].tolist()}" if y.ndim == 1 else f"masks of type {y.dtype}"
         raise ValueError(
-            f"The oracle's labels {y[:5].tolist()} are not of the kind of the labels before them ({dtype}); "
+            f"The oracle's {said} are not of the kind of the labels before them ({dtype}); "
             "a row that it can't label must not be answered."
         )
     return converted

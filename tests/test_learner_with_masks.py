@@ -155,6 +155,16 @@ def test_an_oracle_answers_with_masks(pool):
         np.testing.assert_array_equal(of_pool.y[row], y[row])
 
 
+@pytest.mark.parametrize("pool", ["array", "sizes"])
+@pytest.mark.parametrize("initial", ["random", "stratified", [3, 4, 5, 6], Random()], ids=str)
+def test_any_first_rows(initial, pool):
+    X, y = POOLS[pool]
+    fitted = learner(initial=initial, n_rounds=1).fit(X, y)
+    assert [stage["n_labeled"] for stage in fitted.history_] == [4, 7]
+    again = clone(fitted).fit(X, y)
+    np.testing.assert_array_equal(again.labeled_iter_, fitted.labeled_iter_)
+
+
 def test_weights_of_images_follow_their_rows():
     weights = np.arange(30.0)
     fitted = learner(n_rounds=1).fit(X, Y, sample_weight=weights)
@@ -277,6 +287,12 @@ def test_masks_are_drawn_over_what_was_asked_for(pool):
         assert image.get_extent() == over.get_extent()
     assert png(display).startswith(b"\x89PNG")
     assert LearningCurveDisplay.from_learner(fitted, X, y).score_name == "score"
+
+
+def test_pixels_with_the_models_mark_are_not_drawn():
+    y = np.where(Y == 2, 255, Y).astype(np.uint8)
+    display = BatchDisplay.from_learner(learner(PixelClassifier(ignore_index=255)).fit(X, y), X, y, n=3)
+    assert {int(value) for mask in display.masks for value in np.unique(mask)} == {-1, 0, 1}
 
 
 def test_ignored_pixels_and_missing_masks_are_not_drawn():

@@ -75,8 +75,8 @@ class QueryStrategy(ClassNamePrefixFeaturesOutMixin, TransformerMixin, MetaEstim
         X : array-like of shape (n_rows, ...)
             Rows: a table, images, texts; whatever the model takes.
         y : array-like of shape (n_rows,), default=None
-            Their labels. Unlabelled rows (see `skal.labels`) are dropped, unless the model is
-            semi-supervised.
+            Their labels; masks, where the model labels pixels. Unlabelled rows (see `skal.labels`) are
+            dropped, unless the model is semi-supervised.
         **fit_params
             Passed to `fit` of the model; values with one entry per row are sliced to the labelled rows.
 

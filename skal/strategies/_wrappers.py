@@ -50,6 +50,11 @@ class StrategyWrapper(QueryStrategy):
         return self.strategy.requires
 
     @property
+    def takes_pixels(self):
+        """Whether the strategy inside has a meaning for models that label pixels."""
+        return self.strategy.takes_pixels
+
+    @property
     def needs_labels(self):
         """Whether the strategy inside needs labels."""
         return self.strategy.needs_labels

@@ -5,7 +5,8 @@ from numbers import Real
 import numpy as np
 
 from skal._compat import Interval
-from skal.capabilities import predict_proba
+from skal._rows import n_rows
+from skal.capabilities import labels_pixels, proba_blocks
 from skal.strategies._base import QueryStrategy
 
 __all__ = ["StratifiedRandom"]
@@ -74,14 +75,17 @@ class StratifiedRandom(QueryStrategy):
         """How much of each class to look for the model predicts in each row; -> (n, n_foreground)."""
         classes = self.estimator_.classes_
         if self.foreground is None:
-            wanted = slice(0, None)
+            wanted = np.arange(1 if labels_pixels(self.estimator_) else 0, len(classes))
         else:
             wanted = np.flatnonzero(np.isin(classes, self.foreground))
             if len(wanted) == 0:
                 raise ValueError(
                     f"{self!r} looks for classes that its model does not know; it knows {classes.tolist()}."
                 )
-        return class_shares(predict_proba(self.estimator_, X))[:, wanted]
+        shares = np.empty((n_rows(X), len(wanted)))
+        for rows, proba in proba_blocks(self.estimator_, X):
+            shares[rows] = class_shares(proba)[:, wanted]
+        return shares
 
 
 def class_shares(proba):

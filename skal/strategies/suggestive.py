@@ -10,7 +10,7 @@ from sklearn.utils.extmath import safe_sparse_dot
 from skal import acquisition
 from skal._compat import Interval
 from skal.selection import facility_location
-from skal.strategies._draws import check_members, score_draws
+from skal.strategies._draws import PIXELS, check_members, score_draws
 from skal.strategies._embedding import EmbeddingStrategy
 
 __all__ = ["SuggestiveAnnotation"]
@@ -22,7 +22,7 @@ class SuggestiveAnnotation(EmbeddingStrategy):
     """Suggestive annotation: of the rows that members disagree on, those that stand for all others.
 
     First the `n_candidates` rows whose class probabilities vary most between the members of an ensemble: the
-    variance over members, mean over classes and, of images labelled by the pixel, over pixels. Among them,
+    variance over members, mean over classes and, of images labelled by the pixel, over `pixels`. Among them,
     n times, the row that most increases ``sum_x max_{i chosen} cos(z_i, z_x)``, where x runs over *all* rows
     passed and z is their embedding. *Pool-relative*: a candidate's `score` is 1 plus its mean similarity to
     all rows, which is the first gain; that of any other row is its variance, at most 1/4.
@@ -47,6 +47,9 @@ class SuggestiveAnnotation(EmbeddingStrategy):
         an `ActiveLearner` once, on the pool); ``FrozenEstimator(fitted)`` is used as it is.
     layer : str or None, default=None
         The name of a layer of the net whose output is the embedding.
+    pixels : {"mean", "max"} or float in (0, 1], default="mean"
+        Where the model labels pixels: how the variances of pixels make that of an image; see
+        `skal.acquisition.over_pixels`.
     random_state : int, RandomState or None, default=None
         Fixes the draws, and orders ties.
 
@@ -80,6 +83,7 @@ class SuggestiveAnnotation(EmbeddingStrategy):
         **EmbeddingStrategy._parameter_constraints,
         "n_candidates": [Interval(Integral, 1, None, closed="left")],
         "n_draws": [Interval(Integral, 2, None, closed="left"), None],
+        "pixels": PIXELS,
     }
 
     def __init__(
@@ -90,11 +94,13 @@ class SuggestiveAnnotation(EmbeddingStrategy):
         n_draws=None,
         embedding=None,
         layer=None,
+        pixels="mean",
         random_state=None,
     ):
         super().__init__(estimator, embedding=embedding, layer=layer, random_state=random_state)
         self.n_candidates = n_candidates
         self.n_draws = n_draws
+        self.pixels = pixels
 
     def _check_model(self, model):
         super()._check_model(model)

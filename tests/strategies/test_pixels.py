@@ -31,7 +31,9 @@ from skal.strategies import (
     QueryByCommittee,
     QueryStrategy,
     StochasticBatch,
+    StratifiedRandom,
     Subsample,
+    SuggestiveAnnotation,
     TypiClust,
     VariationRatio,
 )
@@ -56,6 +58,8 @@ OTHERS = [
     StochasticBatch(BALD()),
     Subsample(Margin(), size=8),
     LCMD(),
+    SuggestiveAnnotation(n_candidates=6, pixels=0.3),
+    StratifiedRandom(),
 ]
 REFUSED = [
     BADGE(),
@@ -106,6 +110,31 @@ def test_scores_follow_a_permutation_and_are_those_of_an_image_alone(strategy, p
     monkeypatch.setattr("skal.capabilities._blocks.BLOCK_VALUES", 1500)  # one to three images at a time
     np.testing.assert_array_equal(strategy.score(X), scores)
     np.testing.assert_array_equal(strategy.score(as_objects(list(X))), scores)
+
+
+OF_PROBA = {
+    Margin: acquisition.margin,
+    Entropy: acquisition.entropy,
+    LeastConfidence: acquisition.least_confidence,
+    ClusterMargin: acquisition.margin,
+}
+OF_DRAWS = {
+    BALD: acquisition.mutual_information,
+    MeanStd: acquisition.mean_std,
+    VariationRatio: acquisition.variation_ratio,
+    QueryByCommittee: acquisition.vote_entropy,
+}
+
+
+@pytest.mark.parametrize("pixels", ["mean", "max", 0.2])
+@pytest.mark.parametrize("kind", [*OF_PROBA, *OF_DRAWS])
+def test_the_score_is_the_function_over_the_pixels_asked_for(kind, pixels):
+    strategy, X = fitted(kind(pixels=pixels), "array")
+    model = strategy.estimator_
+    of_pixels = (
+        OF_PROBA[kind](model.predict_proba(X)) if kind in OF_PROBA else OF_DRAWS[kind](model.sample_proba(X))
+    )
+    np.testing.assert_array_equal(strategy.score(X), over_pixels(of_pixels, pixels))
 
 
 class PixelOfTables(ClassifierMixin, BaseEstimator):
@@ -231,3 +260,19 @@ def test_a_noisy_image_is_asked_for_by_its_mean_and_an_odd_spot_by_its_max():
     spot[2, 3] = 0.9
     assert over_pixels([doubtful, spot]).argmax() == 0
     assert over_pixels([doubtful, spot], "max").argmax() == 1
+
+
+@pytest.mark.parametrize("pool", POOLS)
+def test_the_foreground_is_looked_for_and_the_background_is_not(pool):
+    strategy, X = fitted(StratifiedRandom(share=1), pool)
+    predicted = strategy.estimator_.predict(X)
+    np.testing.assert_allclose(strategy.score(X), [(mask > 0).mean() for mask in predicted])
+    strategy.set_params(foreground=[2])
+    np.testing.assert_allclose(strategy.score(X), [(mask == 2).mean() for mask in predicted])
+
+
+@pytest.mark.parametrize("pixels", ["mean", "max", 0.2])
+def test_candidates_of_suggestive_annotation_are_those_of_the_largest_variance(pixels):
+    strategy, X = fitted(SuggestiveAnnotation(n_candidates=4, pixels=pixels), "array")
+    variances = over_pixels(acquisition.variance(strategy.estimator_.sample_proba(X)), pixels)
+    assert set(np.flatnonzero(strategy.score(X) >= 1)) == set(np.argsort(-variances)[:4])
