@@ -105,7 +105,7 @@ def check_rows(owner, X, *, allow_nan, reset, min_rows=1):
 def _check_view(owner, X, allow_nan, reset, min_rows):
     _check_number(owner, X, min_rows)
     if X.ndim != 2:
-        if X.ndim == 1 and X.dtype is not None:  # scikit-learn's word for numbers in one dimension
+        if X.ndim == 1 and X.dtype is not None and X.dtype.kind in "biufc":
             validate_data(owner, X[:1].read(), reset=reset)
         return X
     validate_data(owner, X[:1].read(), reset=reset, skip_check_array=True)

@@ -369,7 +369,8 @@ class ActiveLearner(CallbackSupportMixin, DelegatingClassifier):
 
 def _source(X):
     """Where the rows of a pool are read from, and a mark of what is there; a pair of None in memory."""
-    return (X.container.origin, X.container.fingerprint()) if is_view(X) else (None, None)
+    origin = X.container.origin if is_view(X) else None
+    return origin, None if origin is None else X.container.fingerprint()
 
 
 def _changed(learner, X):

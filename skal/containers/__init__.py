@@ -97,7 +97,8 @@ def at_the_door(X):
     ):
         return as_pool(X)
     if isinstance(X, np.memmap):  # joblib maps arrays of its caller's memory into its workers
-        return X if "joblib_memmapping_folder" in str(X.filename) or X.ndim < 2 else as_pool(X)
+        from_memory = X.filename is None or "joblib_memmapping_folder" in str(X.filename)
+        return X if from_memory or X.ndim < 2 else as_pool(X)
     if _is_map_dataset(X):
         return as_pool(X) if has_plain_rows(X) else X
     is_list = isinstance(X, list | tuple) or (
@@ -117,6 +118,8 @@ def _adapted(X, options):
         return Array(X)
     if sparse.issparse(X):
         return SparseMatrix(X)
+    if library in ("zarr", "h5py") and not hasattr(X, "shape"):
+        raise TypeError(f"{X!r} holds arrays, and a pool is one of them; pass it, such as group['X'].")
     if library == "zarr":
         return ZarrArray(X)
     if library == "h5py":

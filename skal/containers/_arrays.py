@@ -172,6 +172,11 @@ class DaskArray(StoredArray):
     """An array of dask, whose chunks are computed when their rows are read."""
 
     def __init__(self, array):
+        if not hasattr(array, "chunks"):
+            raise TypeError(
+                f"{type(array).__name__} is no array of dask; pass its rows as one, with "
+                "to_dask_array(lengths=True)."
+            )
         super().__init__(array, max(array.chunks[0], default=1))
 
     def _slice(self, start, stop):

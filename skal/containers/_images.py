@@ -5,6 +5,7 @@ import threading
 import warnings
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from numbers import Integral
 from pathlib import Path
 
 import joblib
@@ -39,7 +40,7 @@ class ImageFiles(Container):
     folder : Path or None
         Nothing outside of it is read; relative paths start there.
     labels : ndarray of shape (n,) or None
-    size : (height, width) or None
+    size : (height, width), int or None
         Resizes all images; None leaves them as they are, and then they must be of one size.
     mode : "L", "RGB" or None
         Gray or colours; None takes gray images as gray and all others in colours.
@@ -60,6 +61,11 @@ class ImageFiles(Container):
         self.labels = labels
         if labels is not None:
             self.classes = np.unique([label for label in labels if label is not None])
+        if mode not in (None, "L", "RGB"):
+            raise ValueError(f"mode={mode!r} is none of 'L', for gray images, 'RGB' and None.")
+        size = (size, size) if isinstance(size, Integral) else size
+        if size is not None and not (len(size) == 2 and min(size) > 0):
+            raise ValueError(f"size={size!r} is no height and width, such as size=(224, 224).")
         self._decode = partial(decode, size=size, mode=mode, max_pixels=max_pixels)
         self._n_jobs = n_jobs or joblib.cpu_count()
         self.shape, self.dtype = (len(self.paths),), np.dtype(np.uint8)

@@ -119,7 +119,7 @@ def fingerprint_of(*parts):
     for part in parts:
         if isinstance(part, np.ndarray) and part.dtype != object:
             digest.update(repr((part.shape, part.dtype.str)).encode())
-            digest.update(np.ascontiguousarray(part).data.cast("B") if part.size else b"")
+            digest.update(part.tobytes())
         else:
             digest.update(joblib.hash(part).encode())
     return digest.hexdigest()

@@ -339,6 +339,28 @@ class NetClassifier(SkorchNet):
         self.check_is_fitted()
         return embedding.embed(self, X if is_foreign(X) else check_rows(self, X, reset=False), layer)
 
+    @property
+    def transform(self):
+        """Nothing: with an attribute of that name, scikit-learn would take a net for a transformer."""
+        raise AttributeError(
+            f"{type(self).__name__} is no transformer; its parameter is get_params()['transform']."
+        )
+
+    @transform.setter
+    def transform(self, transform):
+        vars(self)["transform"] = transform
+
+    @property
+    def _transform(self):
+        return vars(self).get("transform")
+
+    def _get_param_names(self):
+        return [name for name in super()._get_param_names() if name != "transform"]
+
+    def get_params(self, deep=True, **kwargs):
+        """Parameters and their values, as they were passed."""
+        return super().get_params(deep=deep, **kwargs) | {"transform": self._transform}
+
     def predict(self, X):
         """The most probable label of each row; (n, ...) -> (n,)."""
         codes = self.predict_proba(X).argmax(axis=1)
@@ -369,7 +391,7 @@ class NetClassifier(SkorchNet):
     def get_iterator(self, dataset, training=False):
         """Batches of a dataset, whose rows have gone through `transform`, and to train `train_transform`."""
         batches = super().get_iterator(dataset, training)
-        chosen = [self.train_transform, self.transform] if training else [self.transform]
+        chosen = [self.train_transform, self._transform] if training else [self._transform]
         functions = [function for function in chosen if function is not None]
         return Transformed(batches, functions, self.row_shape_) if functions else batches
 
@@ -444,8 +466,8 @@ class NetClassifier(SkorchNet):
         X, codes, known, in_shape = training_set(self, X, y, sample_weight, classes, fitted)
         if reset:
             self.row_shape_, self.in_shape_, self.classes_inferred_ = in_shape, in_shape, known
-            if self.transform is not None and in_shape is not None:
-                self.in_shape_ = transformed_shape(self.transform, X, in_shape)
+            if self._transform is not None and in_shape is not None:
+                self.in_shape_ = transformed_shape(self._transform, X, in_shape)
         return X, codes
 
     def _known_classes(self):

@@ -24,8 +24,8 @@ def is_foreign(X):
 
 
 def at_the_net(X):
-    """A view of what is not in memory, but for a Dataset, of which a net can read anything."""
-    return X if is_foreign(X) or isinstance(X, Mapping) else at_the_door(X)
+    """A view of what is not in memory, but for what a net reads batch by batch anyhow."""
+    return X if is_foreign(X) or isinstance(X, Mapping | np.memmap) else at_the_door(X)
 
 
 def training_set(net, X, y, sample_weight, classes, fitted):

@@ -11,6 +11,7 @@ from scipy import sparse
 
 from skal import as_pool
 from skal.containers import Container, View, at_the_door
+from skal.strategies import Random
 
 zarr = pytest.importorskip("zarr")
 h5py = pytest.importorskip("h5py")
@@ -192,6 +193,34 @@ def test_rows_of_other_shapes_and_nan_are_named():
 def test_what_is_no_row_is_refused(key):
     with pytest.raises(IndexError):
         as_pool(IMAGES)[key]
+
+
+def test_groups_are_refused_and_texts_pass(tmp_path):
+    with pytest.raises(TypeError, match="pass it, such as group"):
+        as_pool(zarr.create_group(tmp_path / "group.zarr"))
+    with h5py.File(tmp_path / "X.h5", "w") as file, pytest.raises(TypeError, match="pass it, such as group"):
+        as_pool(file)
+    texts = as_pool(np.array([f"text {i}" for i in range(50)]))
+    assert Random().fit(texts).select(texts, 3).shape == (3,)
+    assert texts.fingerprint() != as_pool(np.array(["other"] * 50)).fingerprint()
+    with pytest.raises(ValueError, match="Expected 2D array"):
+        Random().fit(as_pool(np.arange(5)))
+
+
+def test_blocks_may_be_left_before_their_end_and_errors_come_through(tmp_path):
+    class Broken(Container):
+        shape, dtype, reads_ahead, is_fixed = (9000, 1), np.dtype(float), True, True
+
+        def take(self, rows):
+            if 5000 in rows:
+                raise OSError("the disk is gone")
+            return np.zeros((len(rows), 1))
+
+    blocks = as_pool(Broken()).blocks()
+    assert next(blocks)[0] == slice(0, 4096)
+    blocks.close()
+    with pytest.raises(OSError, match="the disk is gone"):
+        list(as_pool(Broken()).blocks())
 
 
 def test_options_without_a_use_are_refused():

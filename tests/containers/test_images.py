@@ -154,6 +154,12 @@ def test_nothing_outside_of_the_folder_is_read(folder, tmp_path):
         as_pool([outside], folder=folder)
 
 
+@pytest.mark.parametrize("options", [{"mode": "CMYK"}, {"size": (3,)}, {"size": 0}])
+def test_sizes_and_modes_are_checked(folder, options):
+    with pytest.raises(ValueError, match="is no"):
+        as_pool(folder, **options)
+
+
 def test_a_folder_without_images_is_refused(tmp_path):
     with pytest.raises(ValueError, match="has no images; their names end in"):
         as_pool(tmp_path)

@@ -1,8 +1,12 @@
 """Preparation of rows in training and scoring, and augmentation in training alone."""
 
+import pickle
+
 import numpy as np
 import pytest
 import torch
+from sklearn.base import clone
+from sklearn.model_selection import GridSearchCV
 
 from skal import ActiveLearner, EnsembleClassifier, NetClassifier
 from skal.nets.transforms import Transformed
@@ -131,3 +135,17 @@ def test_ensembles_and_strategies_take_nets_with_transforms():
     for strategy in (BALD(n_draws=2), CoreSet()):
         learner = ActiveLearner(net(transform=smaller, train_transform=noisy), strategy, n_rounds=1)
         assert learner.fit(X, Y).predict(X).shape == (60,)
+
+
+def test_a_net_with_a_transform_is_no_transformer():
+    fitted = net(transform=smaller)
+    assert not hasattr(fitted, "transform")
+    assert fitted.get_params()["transform"] is smaller
+    assert clone(fitted).get_params()["transform"] is smaller
+    assert "transform=<function smaller" in repr(fitted)
+    assert pickle.loads(pickle.dumps(fitted.fit(X, Y))).predict(X).shape == (60,)
+    assert fitted.set_params(transform=None).get_params()["transform"] is None
+    assert fitted.fit(X, Y).in_shape_ == (6, 6)
+    assert not hasattr(ActiveLearner(fitted), "transform")
+    search = GridSearchCV(net(), {"transform": [None, smaller]}, cv=2).fit(X, Y)
+    assert search.best_params_["transform"] in (None, smaller)
