@@ -86,7 +86,8 @@ def test_lists_and_arrays_of_paths_are_pools(folder):
 def test_every_kind_of_image_is_gray_or_coloured(tmp_path, mode, shape, dtype):
     Image.new(mode, (5, 4), 1).save(tmp_path / "a.png")
     read = as_pool([tmp_path / "a.png"])
-    assert (read.shape, read.dtype) == ((1, *shape), dtype)
+    assert read.shape == (1, *shape)
+    assert read.dtype in (dtype, "int32" if dtype == "uint16" else dtype)  # older versions of Pillow
     assert as_pool([tmp_path / "a.png"], mode="RGB", size=(2, 3)).shape == (1, 3, 2, 3)
 
 
