@@ -50,7 +50,7 @@ def compare(
     learners : dict of str to ActiveLearner, or list of ActiveLearner
         What to compare, unfitted. A list takes the strategies as names. Where one is called "Random",
         the others are compared with it.
-    X : array-like of shape (n_rows, ...)
+    X : array-like of shape (n_rows, ...), or anything that `skal.as_pool` takes
         The pool; without `X_test`, pool and test rows together.
     y : array-like of shape (n_rows,)
         Its labels, the oracle; masks, where learners label pixels.

@@ -159,8 +159,9 @@ class ActiveLearner(CallbackSupportMixin, DelegatingClassifier):
 
         Parameters
         ----------
-        X : array-like of shape (n_rows, ...)
-            The pool.
+        X : array-like of shape (n_rows, ...), or anything that `skal.as_pool` takes
+            The pool. What is not in memory, such as a zarr array, a folder of images or a Dataset, is read in
+            blocks; the labelled rows alone are held.
         y : array-like of shape (n_rows,)
             Its labels, with marks where there is none. For a model that labels pixels, masks: integers of
             shape (n_rows, height, width), or, for images of different sizes, a list or object array.
@@ -213,7 +214,7 @@ class ActiveLearner(CallbackSupportMixin, DelegatingClassifier):
 
         Parameters
         ----------
-        X : array-like of shape (n_rows, ...)
+        X : array-like of shape (n_rows, ...), or anything that `skal.as_pool` takes
             Candidates. In the pool of `fit` itself, rows whose label is in use are left out.
         n : int, default=1
             How many rows.
@@ -226,7 +227,8 @@ class ActiveLearner(CallbackSupportMixin, DelegatingClassifier):
         Raises
         ------
         ValueError
-            If n is larger than the number of candidates.
+            If n is larger than the number of candidates, or if the pool of `fit` has changed meanwhile where
+            it is read from.
         """
         check_is_fitted(self)
         X = self._check_rows(X, reset=False)

@@ -63,6 +63,14 @@ def as_pool(X, **options):
     ValueError
         If a Dataset answers twice with different values, or a folder has no images.
 
+    Notes
+    -----
+    A block has 4096 rows, fewer where they are large: 64 MiB of float32 at most, but 64 rows at least. Beside
+    it a strategy holds what it compares: a score, probabilities, or the embedding of each row. What a
+    model answers is kept in a file where it is more than a gigabyte. Strategies whose `embedding` is yet
+    to be fitted, semi-supervised models other than `skal.PseudoLabelClassifier`, and draws with
+    ``consistent=False`` read all rows at once.
+
     Examples
     --------
     >>> import numpy as np

@@ -421,6 +421,13 @@ class NetClassifier(SkorchNet):
             raise draws.no_dropout(self)
         if self.weight_decay_scale is not None:
             self._check_weight_decay()
+        transforms = {"transform": self._transform, "train_transform": self.train_transform}
+        given = [name for name, function in transforms.items() if function is not None]
+        if given and getattr(self, "labels_pixels", False):
+            raise ValueError(
+                f"{given[0]}= changes images, and the masks that {type(self).__name__} is trained on would "
+                "not follow; transform images and masks before they are passed"
+            )
 
     def _check_weight_decay(self):
         who = f"weight_decay_scale={self.weight_decay_scale}"

@@ -72,8 +72,8 @@ class QueryStrategy(ClassNamePrefixFeaturesOutMixin, TransformerMixin, MetaEstim
 
         Parameters
         ----------
-        X : array-like of shape (n_rows, ...)
-            Rows: a table, images, texts; whatever the model takes.
+        X : array-like of shape (n_rows, ...), or anything that `skal.as_pool` takes
+            Rows: a table, images, texts; whatever the model takes. What is not in memory is read in blocks.
         y : array-like of shape (n_rows,), default=None
             Their labels; masks, where the model labels pixels. Unlabelled rows (see `skal.labels`) are
             dropped, unless the model is semi-supervised.

@@ -120,6 +120,14 @@ def test_what_is_no_tensor_is_refused():
         net(transform=3).fit(X, Y)
 
 
+def test_masks_would_not_follow():
+    class Segmenter(NetClassifier):
+        labels_pixels = True
+
+    with pytest.raises(ValueError, match="train_transform= changes images, and the masks that Segmenter"):
+        Segmenter(train_transform=noisy).fit(X, Y)
+
+
 def test_rows_are_not_written_to():
     before = X.copy()
     fitted = net(transform=lambda row: row.mul_(2), train_transform=lambda row: row.add_(1)).fit(X, Y)
