@@ -18,12 +18,14 @@ _HOME = {
     "NetClassifier": "skal.nets",
     "PseudoLabelClassifier": "skal.pseudo_label",
     "SegmentationNet": "skal.nets",
+    "as_pool": "skal.containers",
     "compare": "skal.evaluation",
     "learning_curve_auc": "skal.metrics",
 }
 _MODULES = {
     "acquisition",
     "capabilities",
+    "containers",
     "datasets",
     "ensemble",
     "evaluation",

@@ -12,6 +12,7 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import assert_all_finite, check_consistent_length, check_is_fitted
 
 from skal import capabilities, labels
+from skal._block_wise import answered
 from skal._compat import routing_enabled
 from skal._rows import check_rows, take
 from skal.capabilities._blocks import in_each
@@ -205,7 +206,7 @@ class DelegatingClassifier(MetaClassifier):
 
     def _ask(self, method, X):
         check_is_fitted(self)
-        return getattr(self.estimator_, method)(self._check_rows(X, reset=False))
+        return answered(getattr(self.estimator_, method), self._check_rows(X, reset=False))
 
     def _in_vocabulary(self, values, missing):
         """Columns for all of `classes_`, from those of the classes that the model has seen."""

@@ -11,6 +11,7 @@ from skal._label_file import LabelFile, typed
 from skal._names import model, strategy
 from skal._runs import writable_folder, write_atomically
 from skal._seeds import derive, seed_open_states
+from skal.containers import as_pool
 from skal.datasets import read_npz, scaled
 from skal.plotting import can_draw, png
 from skal.strategies import Random
@@ -22,7 +23,7 @@ def run(args):
     """Ask for the next rows as the command line says; returns the exit code."""
     pool_path = Path(args.pool)
     path = Path(args.labels) if args.labels else pool_path.with_suffix(".labels.csv")
-    arrays = read_npz(pool_path)
+    arrays = _read(pool_path)
     for folder in {path.parent, pool_path.parent}:
         writable_folder(folder, "The folder")
     chosen_by = strategy(args.strategy)
@@ -46,6 +47,14 @@ def run(args):
     picked, how = _next_rows(args, X, known, candidates, n, chosen_by, seed)
     _write(file, picked, how, X, pool_path)
     return 0
+
+
+def _read(path):
+    """The pool and the labels in it, by name; what is a folder is not read into memory."""
+    if not path.is_dir():
+        return read_npz(path)
+    pool = as_pool(path)
+    return {"X": pool} if pool.y is None else {"X": pool, "y": pool.y}
 
 
 def _known(file, y, pool_path):

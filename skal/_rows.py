@@ -8,8 +8,9 @@ from scipy import sparse
 from sklearn.utils.validation import assert_all_finite, validate_data
 
 from skal._compat import n_rows, rows_of
+from skal.containers import View, at_the_door
 
-__all__ = ["as_objects", "check_rows", "digest", "n_rows", "take"]
+__all__ = ["as_objects", "at_the_door", "check_rows", "digest", "in_memory", "is_view", "n_rows", "take"]
 
 
 def as_objects(entries):
@@ -21,7 +22,13 @@ def as_objects(entries):
 
 
 def take(X, rows):
-    """Rows of X by position, whatever its container; (n, ...) -> (len(rows), ...)."""
+    """Rows of X by position, whatever its container; (n, ...) -> (len(rows), ...).
+
+    Of what does not live in memory this is a view, which nobody has read yet.
+    """
+    X = at_the_door(X)
+    if is_view(X):
+        return X[rows]
     if sparse.issparse(X) and X.format in ("bsr", "coo", "dia"):  # these have no rows
         X = X.tocsr()
     torch = sys.modules.get("torch")
@@ -30,8 +37,19 @@ def take(X, rows):
     return rows_of(X, rows)
 
 
+def is_view(X):
+    """Whether X is a view of a pool, whose rows are yet to be read."""
+    return isinstance(X, View)
+
+
+def in_memory(X):
+    """The rows of X as a model is trained on them: those of a view are read, anything else is as it is."""
+    return X.read() if is_view(X) else X
+
+
 def digest(X):
     """A text that is the same for the same rows, also as another number type or in another container."""
+    X = in_memory(X)
     if sparse.issparse(X):
         X = X.tocsr()
         return joblib.hash((X.shape, X.indices, X.indptr, X.data.astype(np.float32)))
@@ -53,8 +71,12 @@ def check_rows(owner, X, *, allow_nan, reset, min_rows=1):
 
     Sets or checks ``n_features_in_`` and ``feature_names_in_`` of `owner` where X is a table: a 2-d
     array, a list of lists, a sparse matrix or a frame. A frame stays a frame, so that a model may
-    select its columns by name. Images, texts, paths and Datasets pass; the model will judge them.
+    select its columns by name. Images, texts and Datasets of anything else than arrays pass; the model will
+    judge them. What does not live in memory becomes a view, whose rows are checked as they are read.
     """
+    X = at_the_door(X)
+    if is_view(X):
+        return _check_view(owner, X, allow_nan, reset, min_rows)
     if _is_frame(X):
         validate_data(owner, X, reset=reset, skip_check_array=True)
         if not allow_nan and hasattr(X, "select_dtypes"):
@@ -65,8 +87,7 @@ def check_rows(owner, X, *, allow_nan, reset, min_rows=1):
         return X
     X = _as_array_if_table(X)
     if not (sparse.issparse(X) or (isinstance(X, np.ndarray) and _needs_two_dimensions(X))):
-        if n_rows(X) < min_rows:
-            raise ValueError(f"{type(owner).__name__} got 0 rows in X; it needs at least {min_rows}.")
+        _check_number(owner, X, min_rows)
         return X
     if X.dtype == object:
         for value in X.flat:
@@ -81,6 +102,21 @@ def check_rows(owner, X, *, allow_nan, reset, min_rows=1):
         ensure_all_finite="allow-nan" if allow_nan else True,
         ensure_min_samples=min_rows,
     )
+
+
+def _check_view(owner, X, allow_nan, reset, min_rows):
+    _check_number(owner, X, min_rows)
+    if X.ndim != 2:
+        if X.ndim == 1 and X.dtype is not None and X.dtype.kind in "biufc":
+            validate_data(owner, X[:1].read(), reset=reset)
+        return X
+    validate_data(owner, X[:1].read(), reset=reset, skip_check_array=True)
+    return X.checked("but NaN" if allow_nan else "all")
+
+
+def _check_number(owner, X, min_rows):
+    if n_rows(X) < min_rows:
+        raise ValueError(f"{type(owner).__name__} got 0 rows in X; it needs at least {min_rows}.")
 
 
 def _is_frame(X):

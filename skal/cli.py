@@ -1,4 +1,4 @@
-"""The command line: `skal compare` and `skal query`. Heavy imports wait until a command runs."""
+"""The command line: `skal compare`, `query` and `ingest`. Heavy imports wait until a command runs."""
 
 import argparse
 import os
@@ -29,6 +29,14 @@ Choose the rows of POOL to label next, for people without an oracle.
 
 The first call writes random rows into POOL.labels.csv. Fill in the column "label" and call again: the labels
 are read back, a model is fitted, and the rows that it wants to know are added. Images come as a sheet.
+"""
+
+
+_INGEST = """\
+Write the images of FOLDER into a zarr store: decoded once, of one size, in blocks, with their paths.
+
+The folder of a class gives its images their label. A broken image is listed and skipped. Interrupted, the
+same command goes on where it stopped. skal.as_pool("pool.zarr") is the pool, with .y and .classes.
 """
 
 
@@ -87,12 +95,19 @@ def _query(args, argv):
     return run(args)
 
 
+def _ingest(args, argv):
+    from skal._ingest import run
+
+    return run(args)
+
+
 def _parser():
     parser = argparse.ArgumentParser(prog="skal", description="Active learning: label less, know as much.")
     parser.add_argument("--version", action="version", version=f"skal {__version__}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     _add_compare(commands)
     _add_query(commands)
+    _add_ingest(commands)
     return parser
 
 
@@ -103,7 +118,8 @@ def _add_compare(commands):
     add(
         "--data",
         default="digits",
-        help="digits, mnist, or a file .npz with X, y and optionally X_test, y_test",
+        help="digits, mnist, a file .npz with X, y and optionally X_test, y_test, a folder of class-named "
+        "folders of images, or a store of skal ingest",
     )
     add(
         "--strategy",
@@ -141,12 +157,39 @@ def _add_compare(commands):
 
 def _add_query(commands):
     add = _command(commands, "query", _query, "choose the rows to label next", _QUERY, None)
-    add("pool", metavar="POOL.npz", help="a file with X, and optionally y with gaps")
+    add(
+        "pool",
+        metavar="POOL",
+        help="a file .npz with X, and optionally y with gaps; a folder of images; a store of skal ingest",
+    )
     add("--n", type=_positive, default=20, metavar="N", help="how many rows (default 20)")
     add("--labels", metavar="FILE.csv", help="where labels are (default POOL.labels.csv)")
     add("--strategy", default="Margin()", metavar="S", help='such as "Margin()" (default)')
     _add_model(add)
     add("--skip-open", action="store_true", help="ask for more although rows asked for are not labelled yet")
+
+
+def _add_ingest(commands):
+    add = _command(commands, "ingest", _ingest, "write images into a pool on disk", _INGEST, None)
+    add("folder", metavar="FOLDER", help="images, those of a class in a folder of its name")
+    add("store", metavar="POOL.zarr", help="the store to write")
+    add(
+        "--size",
+        type=_size,
+        default=(224, 224),
+        metavar="N",
+        help="height and width, or both, such as 240x320 (default 224)",
+    )
+    add("--gray", action="store_true", help="gray images, not coloured ones")
+    add(
+        "--max-pixels",
+        type=_positive,
+        default=2**26,
+        metavar="N",
+        help="skip images with more pixels, which may be bombs (default 67108864)",
+    )
+    add("--jobs", type=_positive, metavar="N", help="processes that decode (default: all cores)")
+    add("--quiet", action="store_true", help="no progress bar")
 
 
 def _command(commands, name, run, summary, description, epilog):
@@ -172,6 +215,11 @@ def _add_model(add):
 
 def _positive(text):
     return _integer(text, 1)
+
+
+def _size(text):
+    height, _, width = text.partition("x")
+    return _integer(height, 1), _integer(width or height, 1)
 
 
 def _seed(text):

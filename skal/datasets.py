@@ -12,7 +12,9 @@ import numpy as np
 
 from skal._mask_folder import load_mask_folder
 from skal._nuclei import make_nuclei
+from skal._rows import is_view
 from skal._runs import write_atomically
+from skal.containers import View, as_pool
 
 __all__ = ["Dataset", "load", "load_mask_folder", "make_nuclei", "read_npz", "scaled"]
 
@@ -22,7 +24,7 @@ class Dataset:
     """Arrays of a data set; `X_test` and `y_test` are None where no test rows are set apart."""
 
     name: str
-    X: np.ndarray
+    X: np.ndarray | View
     y: np.ndarray | None
     X_test: np.ndarray | None = None
     y_test: np.ndarray | None = None
@@ -37,7 +39,8 @@ def load(name_or_path):
         "digits": 1797 images of 8 x 8 in [0, 1], part of scikit-learn. "mnist": 70,000 images of
         28 x 28, from ``mnist.npz`` in the folder that the environment variable ``SKAL_DATA`` names,
         else from a cache in the home, filled from OpenML at the first use. Or the path of an ``.npz``
-        file with arrays ``X`` and ``y`` and, optionally, ``X_test`` and ``y_test``.
+        file with arrays ``X`` and ``y`` and, optionally, ``X_test`` and ``y_test``; or that of a folder of
+        class-named folders of images, or of a store of ``skal ingest``, which are not read into memory.
 
     Returns
     -------
@@ -59,11 +62,17 @@ def load(name_or_path):
     if str(name_or_path) in _LOADERS:
         return _LOADERS[str(name_or_path)]()
     path = Path(name_or_path)
+    if path.is_dir():
+        pool = as_pool(path)
+        if pool.y is None:
+            raise ValueError(f"{path} has no labels: put the images of a class into a folder of its name.")
+        return Dataset(path.stem, pool, pool.y)
     if path.suffix != ".npz":
         near = get_close_matches(str(name_or_path), _LOADERS, n=1, cutoff=0)[0]
         raise ValueError(
             f"There is no data set {str(name_or_path)!r}; the nearest name is {near!r}. Names are "
-            f"{', '.join(_LOADERS)}; a file of your own ends in .npz."
+            f"{', '.join(_LOADERS)}; a file of your own ends in .npz, or is a folder of images, those of a "
+            "class in a folder of its name."
         )
     arrays = read_npz(path)
     if "y" not in arrays:
@@ -106,6 +115,8 @@ def read_npz(path):
 def scaled(X, scale=None):
     """Images with values up to 1, or in uint8; tables untouched; -> (X, what it was divided by).
 
+    Images that are not in memory are left as they are.
+
     `skal.NetClassifier` scales uint8 images by itself and takes other values as they are.
 
     Examples
@@ -114,6 +125,8 @@ def scaled(X, scale=None):
     >>> float(X.max()), scale
     (1.0, 16.0)
     """
+    if is_view(X):
+        return X, 1.0
     if scale is None:
         largest = float(np.abs(X).max()) if X.ndim > 2 and X.size else 1.0
         scale = 1.0 if largest <= 1 or (X.dtype == np.uint8 and largest > 127) else largest

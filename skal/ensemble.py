@@ -9,13 +9,14 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import assert_all_finite, check_consistent_length, check_is_fitted, column_or_1d
 
 from skal import capabilities, labels
+from skal._block_wise import block_wise
 from skal._compat import HasMethods, Interval, StrOptions, check_parameters
 from skal._delegating import MetaClassifier, model_has
 from skal._images import has_pixels, mask_values, read_masks
 from skal._members import TrainingSet, bootstrap, bootstrap_masks, fit_members, member
 from skal._overlap import score_masks
 from skal._pixel_answers import each, member_pixel_proba, stacked_answers
-from skal._rows import take
+from skal._rows import in_memory, take
 from skal._seeds import derive, draw_seed
 from skal.capabilities._draws import choose_members, member_proba
 from skal.labels import vocabulary
@@ -154,6 +155,7 @@ class EnsembleClassifier(MetaClassifier):
         capabilities.require(self, self.estimator)
         self._validate_params()
         X, y = self._check_data(X, y)
+        X = in_memory(X)
         params = self._routed(fit_params)
         self.seed_ = draw_seed(self.random_state)
         classes = mask_values(y, self._ignore_index()) if self.labels_pixels else vocabulary(y)
@@ -189,6 +191,7 @@ class EnsembleClassifier(MetaClassifier):
         with np.errstate(divide="ignore"):
             return each(np.log, self.predict_proba(X))
 
+    @block_wise(axis=1)
     def sample_proba(self, X, n_draws=None, *, random_state=None, consistent=True):
         """Class probabilities of the members, one by one; -> (n_draws, n_rows, n_classes).
 
@@ -223,6 +226,7 @@ class EnsembleClassifier(MetaClassifier):
         chosen = choose_members(len(self.estimators_), n_draws, seed, self)
         return stacked_answers(list(self._answers(X, chosen)))
 
+    @block_wise
     def embed(self, X, layer=None):
         """The embeddings by all members, side by side; (n_rows, ...) -> (n_rows, n_members * m).
 
@@ -331,6 +335,7 @@ class EnsembleClassifier(MetaClassifier):
         labelled = np.flatnonzero(has_pixels(y, self._ignore_index()))
         return labelled[bootstrap_masks(y[labelled], self._ignore_index(), seed)]
 
+    @block_wise
     def _mean(self, X):
         check_is_fitted(self)
         return sum(self._answers(X, range(len(self.estimators_)))) / len(self.estimators_)

@@ -15,7 +15,7 @@ from tqdm import tqdm
 
 from skal import labels
 from skal._comparison import Comparison
-from skal._rows import n_rows, take
+from skal._rows import at_the_door, is_view, n_rows, take
 from skal._runs import Stage, read_stages, write_stages
 from skal._seeds import derive, draw_seed
 from skal.capabilities import labels_pixels
@@ -52,7 +52,7 @@ def compare(
     learners : dict of str to ActiveLearner, or list of ActiveLearner
         What to compare, unfitted. A list takes the strategies as names. Where one is called "Random",
         the others are compared with it.
-    X : array-like of shape (n_rows, ...)
+    X : array-like of shape (n_rows, ...), or anything that `skal.as_pool` takes
         The pool; without `X_test`, pool and test rows together.
     y : array-like of shape (n_rows,)
         Its labels, the oracle; masks, where learners label pixels.
@@ -104,10 +104,10 @@ def compare(
     if (X_test is None) != (y_test is None):
         raise ValueError("X_test and y_test go together: pass both, or neither to have rows of X set aside.")
     seed = draw_seed(random_state)
-    data = X, y, X_test, y_test
+    data = at_the_door(X), y, at_the_door(X_test), y_test
     if scoring is None:
         scoring = "score" if any(map(labels_pixels, learners.values())) else "accuracy"
-    settings = _settings(learners, data, scoring, test_size, seed, digest=path is not None)
+    settings = _settings(learners, data, scoring, test_size, seed, to_file=path is not None)
     done = {} if path is None else _done(Path(path), settings)
     todo = [(name, i) for i in range(n_seeds) for name in learners if (name, i) not in done]
     running = joblib.Parallel(n_jobs=n_jobs, return_as="generator")(
@@ -172,10 +172,10 @@ def _split(X, y, X_test, y_test, test_size, seed):
     return take(X, pool), y[pool], take(X, test), y[test], pool
 
 
-def _settings(learners, data, scoring, test_size, seed, digest):
+def _settings(learners, data, scoring, test_size, seed, to_file):
     """For each learner what its numbers follow from, as a line of text."""
     name = scoring if isinstance(scoring, str) else getattr(scoring, "__name__", type(scoring).__name__)
-    if not digest:
+    if not to_file:
         return dict.fromkeys(learners, name)
     protocol = joblib.hash((name, test_size if data[2] is None else None, seed))[:8]
     of_data = joblib.hash(tuple(map(_hashable, data)))[:8]
@@ -184,6 +184,8 @@ def _settings(learners, data, scoring, test_size, seed, digest):
 
 def _hashable(part):
     """X or y as its digest sees it: arrays of different sizes as what they hold, wherever they lie."""
+    if is_view(part):
+        return part.fingerprint()
     if isinstance(part, list) or (isinstance(part, np.ndarray) and part.dtype.kind == "O"):
         first = next((array for array in part if array is not None), None)
         if isinstance(first, np.ndarray):

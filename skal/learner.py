@@ -23,7 +23,7 @@ from skal._compat import (
 )
 from skal._delegating import DelegatingClassifier, model_has
 from skal._initial import initial_rows
-from skal._rows import digest, n_rows, take
+from skal._rows import digest, is_view, n_rows, take
 from skal._seeds import derive, draw_seed
 from skal.pool import Pool
 from skal.strategies import Margin, QueryStrategy
@@ -159,8 +159,9 @@ class ActiveLearner(CallbackSupportMixin, DelegatingClassifier):
 
         Parameters
         ----------
-        X : array-like of shape (n_rows, ...)
-            The pool.
+        X : array-like of shape (n_rows, ...), or anything that `skal.as_pool` takes
+            The pool. What is not in memory, such as a zarr array, a folder of images or a Dataset, is read in
+            blocks; the labelled rows alone are held.
         y : array-like of shape (n_rows,)
             Its labels, with marks where there is none. For a model that labels pixels, masks: integers of
             shape (n_rows, height, width), or, for images of different sizes, a list or object array.
@@ -202,6 +203,7 @@ class ActiveLearner(CallbackSupportMixin, DelegatingClassifier):
         self.strategy_ = loop.bind(strategy, self.estimator_, pool, draw_seed(seed), len(self.history_))
         self.labeled_iter_ = pool.labeled_iter
         self._pool_mark = pool.labeled, digest(pool.take(pool.labeled))
+        self._pool_source = _source(X)
         return self
 
     def query(self, X, n=1):
@@ -212,7 +214,7 @@ class ActiveLearner(CallbackSupportMixin, DelegatingClassifier):
 
         Parameters
         ----------
-        X : array-like of shape (n_rows, ...)
+        X : array-like of shape (n_rows, ...), or anything that `skal.as_pool` takes
             Candidates. In the pool of `fit` itself, rows whose label is in use are left out.
         n : int, default=1
             How many rows.
@@ -225,7 +227,8 @@ class ActiveLearner(CallbackSupportMixin, DelegatingClassifier):
         Raises
         ------
         ValueError
-            If n is larger than the number of candidates.
+            If n is larger than the number of candidates, or if the pool of `fit` has changed meanwhile where
+            it is read from.
         """
         check_is_fitted(self)
         X = self._check_rows(X, reset=False)
@@ -345,10 +348,17 @@ class ActiveLearner(CallbackSupportMixin, DelegatingClassifier):
 
     def _is_fitted_pool(self, X):
         """Whether X is the pool of `fit`, judged by its size and the content of its labelled rows."""
+        origin, content = _source(X)
+        same_place = origin is not None and origin == self._pool_source[0]
+        if same_place and content != self._pool_source[1]:
+            raise _changed(self, X)
         if n_rows(X) != len(self.labeled_iter_):
             return False
         rows, mark = self._pool_mark
-        return digest(take(X, rows)) == mark
+        is_same = digest(take(X, rows)) == mark
+        if same_place and not is_same and X.rows is None:
+            raise _changed(self, X)
+        return is_same
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
@@ -357,3 +367,16 @@ class ActiveLearner(CallbackSupportMixin, DelegatingClassifier):
             tags.input_tags.sparse &= get_tags(own).input_tags.sparse
             tags.input_tags.allow_nan &= capabilities.allows_nan(own)
         return tags
+
+
+def _source(X):
+    """Where the rows of a pool are read from, and a mark of what is there; a pair of None in memory."""
+    origin = X.container.origin if is_view(X) else None
+    return origin, None if origin is None else X.container.fingerprint()
+
+
+def _changed(learner, X):
+    return ValueError(
+        f"The pool {X!r} has changed since {type(learner).__name__} was fitted on it, so that row numbers "
+        "and labels may belong to other rows; fit the learner again, on the pool as it is now."
+    )

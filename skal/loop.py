@@ -11,6 +11,7 @@ from sklearn.base import BaseEstimator, clone
 
 from skal import capabilities, labels
 from skal._compat import slice_fit_params
+from skal._rows import in_memory
 from skal._seeds import derive, draw_seed, seed_open_states
 from skal.selection import priority
 from skal.strategies import QueryStrategy, with_estimator
@@ -156,6 +157,8 @@ def _train(estimator, pool, seed, number, rows, previous, *, warm_start, fit_par
     facts = {"al_round": number, "al_queried": np.searchsorted(used, rows), "previous": previous}
     named = {capabilities.fit_parameter(model, name): value for name, value in facts.items()}
     facts = {name: value for name, value in named.items() if name is not None}
+    if not getattr(model, "reads_pools", False):
+        X = in_memory(X)
     return model.fit(X, y, **slice_fit_params(pool.X, fit_params, used), **facts)
 
 

@@ -3,7 +3,7 @@
 import numpy as np
 
 from skal import labels
-from skal._rows import as_objects, n_rows, take
+from skal._rows import as_objects, at_the_door, n_rows, take
 
 __all__ = ["Pool"]
 
@@ -42,9 +42,9 @@ class Pool:
     """
 
     def __init__(self, X, may_query=None, dtype=None):
-        self.X = X
-        self.y = None if dtype is None else np.zeros(n_rows(X), dtype=dtype)
-        self.labeled_iter = np.full(n_rows(X), -1)
+        self.X = at_the_door(X)
+        self.y = None if dtype is None else np.zeros(n_rows(self.X), dtype=dtype)
+        self.labeled_iter = np.full(n_rows(self.X), -1)
         self.may_query = np.ones(len(self), dtype=bool) if may_query is None else np.asarray(may_query)
 
     def __len__(self):
@@ -61,7 +61,7 @@ class Pool:
         return np.flatnonzero(self.may_query & (self.labeled_iter < 0))
 
     def take(self, rows):
-        """X at some rows; (n,) -> (n, ...)."""
+        """X at some rows, a view where X is not in memory; (n,) -> (n, ...)."""
         return take(self.X, rows)
 
     def label(self, rows, y, number):

@@ -10,7 +10,7 @@ from sklearn.utils.validation import check_is_fitted
 from skal import capabilities, labels
 from skal._compat import HasMethods, Interval, StrOptions, slice_fit_params
 from skal._delegating import DelegatingClassifier
-from skal._rows import n_rows, take
+from skal._rows import in_memory, n_rows, take
 from skal._seeds import derive, draw_seed, seed_open_states
 from skal.acquisition import entropy
 from skal.selection import top
@@ -93,6 +93,7 @@ class PseudoLabelClassifier(DelegatingClassifier):
     """
 
     semi_supervised = True
+    reads_pools = True  # of the rows without a label, only those that get a pseudo-label are read
 
     _parameter_constraints = {
         "estimator": [HasMethods(["fit"])],
@@ -166,7 +167,7 @@ class PseudoLabelClassifier(DelegatingClassifier):
         self.seed_ = draw_seed(self.random_state)
         rows = np.flatnonzero(is_known)
         model = seed_open_states(clone(self.estimator), derive(self.seed_, "model"))
-        self.estimator_ = model.fit(take(X, rows), y[rows], **slice_fit_params(X, params, rows))
+        self.estimator_ = model.fit(in_memory(take(X, rows)), y[rows], **slice_fit_params(X, params, rows))
         self.threshold_ = threshold_at(al_round, self.threshold, self.decay, self.schedule)
         pseudo_rows, pseudo_labels = self._pseudo_labels(X, np.flatnonzero(~is_known), al_round)
         if len(pseudo_rows):
@@ -232,7 +233,7 @@ class PseudoLabelClassifier(DelegatingClassifier):
         order = np.argsort(used)
         targets = np.concatenate([y[rows], pseudo_labels])[order]
         params = slice_fit_params(X, self._weighted(X, pseudo_rows, params), used[order])
-        self.estimator_ = self._to_go_on().fit(take(X, used[order]), targets, **params)
+        self.estimator_ = self._to_go_on().fit(in_memory(take(X, used[order])), targets, **params)
         self._restore_warm_start()
 
     def _weighted(self, X, pseudo_rows, params):

@@ -3,6 +3,7 @@
 import numpy as np
 from sklearn.base import is_regressor
 
+from skal._block_wise import block_wise
 from skal._rows import n_rows
 from skal.capabilities import _draws, _loss
 from skal.capabilities._answers import check_pixels, check_probabilities
@@ -65,6 +66,7 @@ def require(owner, model, capabilities=()):
             )
 
 
+@block_wise
 def predict_proba(model, X):
     """Class probabilities of a fitted model, checked; -> (n, n_classes).
 

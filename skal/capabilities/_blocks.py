@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from skal._rows import as_objects, n_rows, take
+from skal._rows import as_objects, is_view, n_rows, take
 
 __all__ = ["BLOCK_VALUES", "image_blocks", "in_each", "parts_of_one_size"]
 
@@ -29,7 +29,7 @@ def image_blocks(X, values_per_pixel):
     images : ndarray of shape (n_part, ...), or a part of X
     """
     n = n_rows(X)
-    if isinstance(X, np.ndarray) and X.dtype != object:
+    if (isinstance(X, np.ndarray) and X.dtype != object) or (is_view(X) and X.ndim > 2):
         n_pixels = np.prod(X.shape[-2:] if X.ndim > 2 else X.shape[1:])
         size = max(1, int(BLOCK_VALUES // (values_per_pixel * max(1, n_pixels))))
         for start in range(0, n, size):

@@ -4,7 +4,8 @@ import numpy as np
 from scipy.linalg import solve_triangular
 from sklearn.frozen import FrozenEstimator
 
-from skal._rows import n_rows, take
+from skal._block_wise import block_wise
+from skal._rows import in_memory, is_view, n_rows, take
 from skal.capabilities._models import innermost, is_skorch_net, opened
 
 _BLOCK_ROWS = 1024
@@ -25,6 +26,7 @@ def has_gradients(model):
     return is_skorch_net(innermost(model))
 
 
+@block_wise
 def output_change(model, X, references, *, output, labels):
     """Expected change of a fitted net's outputs by one step on each row, all weights; -> (n,).
 
@@ -33,7 +35,8 @@ def output_change(model, X, references, *, output, labels):
     from skal.nets.output_change import output_change as of_net
 
     net, X = opened(model, X)
-    return of_net(net, X, opened(model, references)[1], output=output, labels=labels)
+    references = opened(model, in_memory(references))[1]
+    return of_net(net, X, references, output=output, labels=labels)
 
 
 def is_gaussian_process(model):
@@ -86,6 +89,12 @@ def posterior_blocks(model, X, references):
     covariance : ndarray of shape (n_block, n_references)
         Of the outputs at a row and at the references, without noise.
     """
+    references = in_memory(references)
+    if is_view(X):
+        for part, block in X.blocks():
+            for rows, *answers in posterior_blocks(model, block, references):
+                yield slice(part.start + rows.start, part.start + rows.stop), *answers
+        return
     process, X = opened(model, X)
     references = _input(process, opened(model, references)[1])
     of_references = _whitened(process, references)

@@ -1,5 +1,6 @@
 """Class probabilities under draws of a model: dropout masks, or the members of a committee."""
 
+from functools import partial
 from inspect import Parameter, signature
 from numbers import Integral
 
@@ -15,8 +16,9 @@ from sklearn.frozen import FrozenEstimator
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
+from skal._block_wise import answered
 from skal._compat import BaseSearchCV, Interval, check_parameters
-from skal._rows import n_rows, take
+from skal._rows import at_the_door, in_memory, n_rows, take
 from skal._seeds import draw_seed
 from skal.capabilities._answers import check_pixels, check_probabilities
 from skal.capabilities._blocks import BLOCK_VALUES, image_blocks, parts_of_one_size
@@ -102,6 +104,13 @@ def sample_proba(model, X, n_draws=None, *, random_state=None, consistent=True):
     check_parameters(
         {"n_draws": [Interval(Integral, 1, None, closed="left"), None]}, {"n_draws": n_draws}, "sample_proba"
     )
+    draw = partial(_sample_proba, model, n_draws=n_draws, random_state=random_state, consistent=consistent)
+    X = at_the_door(X)
+    # Masks of its own are known by a row's number in X, which blocks don't know.
+    return answered(draw, X if consistent else in_memory(X), axis=1)
+
+
+def _sample_proba(model, X, n_draws, random_state, consistent):
     if not hasattr(model, "sample_proba"):
         model, X = opened(model, X)
     if hasattr(model, "sample_proba"):

@@ -8,10 +8,12 @@ from sklearn.exceptions import NotFittedError
 from sklearn.frozen import FrozenEstimator
 from sklearn.utils.validation import check_is_fitted
 
-from skal._rows import n_rows
+from skal._block_wise import block_wise
+from skal._rows import in_memory, n_rows
 from skal.capabilities._models import innermost, is_skorch_net, is_torch_module, name_of, opened
 
 
+@block_wise
 def embed(model, X, layer=None):
     """The embedding of rows by a fitted model; (n, ...) -> (n, m).
 
@@ -108,9 +110,11 @@ def fit_transformer(transformer, X):
     transformer : transformer
         Changed, so pass a clone; one that is frozen is used as it is.
     X : array-like of shape (n, ...)
+        Of a pool that is not in memory, all rows are read.
     """
     if isinstance(transformer, FrozenEstimator):
         return transformer
+    X = in_memory(X)
     if not _is_images(X):
         return transformer.fit(X)
     try:
@@ -122,6 +126,7 @@ def fit_transformer(transformer, X):
             raise error from None  # flattening was not what it lacked
 
 
+@block_wise
 def transform(transformer, X):
     """What a fitted transformer, encoder or torch module makes of rows; (n, ...) -> (n, m).
 

@@ -8,6 +8,7 @@ from sklearn.frozen import FrozenEstimator
 from sklearn.utils import check_random_state
 
 from skal import labels
+from skal._block_wise import block_wise
 from skal._compat import BaseSearchCV, slice_fit_params
 from skal._rows import n_rows, take
 from skal._seeds import derive, seed_open_states
@@ -20,6 +21,7 @@ def can_predict_loss(model):
     return hasattr(model, "predict_loss") or hasattr(innermost(model), "predict_loss")
 
 
+@block_wise
 def predict_loss(model, X):
     """The loss that a fitted model expects on rows, in units of its own; (n, ...) -> (n,) float64.
 

@@ -78,7 +78,7 @@ class SkorchNet(NeuralNetClassifier):
             return super().set_params(**params)
 
     def _check_parameters(self):
-        params = {name: getattr(self, name) for name in self._parameter_constraints}
+        params = {name: vars(self)[name] for name in self._parameter_constraints}
         check_parameters(self._parameter_constraints, params, type(self).__name__)
         if not (self.module is None or callable(self.module)):
             raise ValueError(

@@ -10,15 +10,17 @@ from sklearn.utils.metaestimators import available_if
 from skorch.dataset import Dataset
 from torch.utils.data import DataLoader
 
+from skal._block_wise import block_wise
 from skal._compat import Interval, StrOptions, fit_routing
 from skal._seeds import derive, draw_seed
 from skal.labels import vocabulary
 from skal.nets import draws, embedding
 from skal.nets._net import SkorchNet
 from skal.nets.batches import root, unweighted
-from skal.nets.intake import check_rows, is_foreign, training_set, with_codes
+from skal.nets.intake import at_the_net, check_rows, is_foreign, training_set, with_codes
 from skal.nets.modules import built, default_module
 from skal.nets.targets import as_distribution, check_width, per_row
+from skal.nets.transforms import Transformed, transformed_shape
 
 
 class NetClassifier(SkorchNet):
@@ -44,6 +46,12 @@ class NetClassifier(SkorchNet):
         Weight of each label in the loss; labels that a dict leaves out have weight 1.
     image_shape : tuple of int, default=None
         Rows are handed to the module in this shape, such as (28, 28) or (3, 32, 32).
+    transform : callable or None, default=None
+        What a row goes through before the module, in training and in scoring: takes and returns a tensor, in
+        the number type of X and in `image_shape`. One that draws is refused.
+    train_transform : callable or None, default=None
+        Augmentation: what a row goes through in training only, before `transform`; takes and returns a tensor
+        too. What it draws from torch, numpy or Python follows from `random_state`.
     random_state : int, RandomState instance or None, default=None
         Fixes initial weights, order, dropout, and whatever else the module draws.
     init_seed, order_seed : int >= 0 or None, default=None
@@ -98,8 +106,8 @@ class NetClassifier(SkorchNet):
         What all randomness is derived from.
     n_features_in_ : int
         ``X.shape[1]``.
-    in_shape_ : tuple of int
-        Shape of a row as the module gets it.
+    in_shape_, row_shape_ : tuple of int
+        Shape of a row as the module gets it, and before `transform`.
 
     Notes
     -----
@@ -127,6 +135,8 @@ class NetClassifier(SkorchNet):
     _parameter_constraints = {
         "class_weight": [dict, StrOptions({"balanced"}), None],
         "image_shape": [tuple, list, None],
+        "transform": [callable, None],
+        "train_transform": [callable, None],
         "random_state": ["random_state"],
         "init_seed": [Interval(Integral, 0, None, closed="left"), None],
         "order_seed": [Interval(Integral, 0, None, closed="left"), None],
@@ -149,6 +159,8 @@ class NetClassifier(SkorchNet):
         classes=None,
         class_weight=None,
         image_shape=None,
+        transform=None,
+        train_transform=None,
         random_state=None,
         init_seed=None,
         order_seed=None,
@@ -200,6 +212,8 @@ class NetClassifier(SkorchNet):
         )
         self.class_weight = class_weight
         self.image_shape = image_shape
+        self.transform = transform
+        self.train_transform = train_transform
         self.random_state = random_state
         self.init_seed = init_seed
         self.order_seed = order_seed
@@ -246,6 +260,7 @@ class NetClassifier(SkorchNet):
             self.initialize()
         return self._train(X, codes, **fit_params)
 
+    @block_wise(door=at_the_net)
     def predict_proba(self, X):
         """Probability of each class, in the order of `classes_`; (n, ...) -> (n, n_classes) float64.
 
@@ -261,6 +276,7 @@ class NetClassifier(SkorchNet):
             return as_distribution(self._get_predict_nonlinearity()(self._outputs(X)).numpy(), self)
 
     @available_if(draws.can_drop)
+    @block_wise(axis=1, door=at_the_net)
     def sample_proba(self, X, n_draws=None, *, random_state=None, consistent=True):
         """Class probabilities under draws of dropout masks; (n, ...) -> (n_draws, n, n_classes) float64.
 
@@ -296,6 +312,7 @@ class NetClassifier(SkorchNet):
         drawn = draws.sample_proba(self, X, n_draws, seed, consistent)
         return as_distribution(drawn.reshape(-1, drawn.shape[-1]), self).reshape(drawn.shape)
 
+    @block_wise(door=at_the_net)
     def embed(self, X, layer=None):
         """What the net makes of each row before it answers; (n, ...) -> (n, m), in the net's number type.
 
@@ -322,6 +339,28 @@ class NetClassifier(SkorchNet):
         self.check_is_fitted()
         return embedding.embed(self, X if is_foreign(X) else check_rows(self, X, reset=False), layer)
 
+    @property
+    def transform(self):
+        """Nothing: with an attribute of that name, scikit-learn would take a net for a transformer."""
+        raise AttributeError(
+            f"{type(self).__name__} is no transformer; its parameter is get_params()['transform']."
+        )
+
+    @transform.setter
+    def transform(self, transform):
+        vars(self)["transform"] = transform
+
+    @property
+    def _transform(self):
+        return vars(self).get("transform")
+
+    def _get_param_names(self):
+        return [name for name in super()._get_param_names() if name != "transform"]
+
+    def get_params(self, deep=True, **kwargs):
+        """Parameters and their values, as they were passed."""
+        return super().get_params(deep=deep, **kwargs) | {"transform": self._transform}
+
     def predict(self, X):
         """The most probable label of each row; (n, ...) -> (n,)."""
         codes = self.predict_proba(X).argmax(axis=1)
@@ -346,6 +385,13 @@ class NetClassifier(SkorchNet):
             self.dtype_ = torch.float64
         self.module_ = module if self.dtype is None else module.to(self._torch_dtype())
         return self
+
+    def get_iterator(self, dataset, training=False):
+        """Batches of a dataset, whose rows have gone through `transform`, and to train `train_transform`."""
+        batches = super().get_iterator(dataset, training)
+        chosen = [self.train_transform, self._transform] if training else [self._transform]
+        functions = [function for function in chosen if function is not None]
+        return Transformed(batches, functions, self.row_shape_) if functions else batches
 
     def get_loss(self, y_pred, y_true, X=None, training=False):
         """Loss of a batch: the criterion's, or the mean over rows of weight times loss."""
@@ -373,6 +419,13 @@ class NetClassifier(SkorchNet):
             raise draws.no_dropout(self)
         if self.weight_decay_scale is not None:
             self._check_weight_decay()
+        transforms = {"transform": self._transform, "train_transform": self.train_transform}
+        given = [name for name, function in transforms.items() if function is not None]
+        if given and getattr(self, "labels_pixels", False):
+            raise ValueError(
+                f"{given[0]}= changes images, and the masks that {type(self).__name__} is trained on would "
+                "not follow; transform images and masks before they are passed"
+            )
 
     def _check_weight_decay(self):
         who = f"weight_decay_scale={self.weight_decay_scale}"
@@ -417,7 +470,9 @@ class NetClassifier(SkorchNet):
         fitted = None if reset else self.classes_inferred_
         X, codes, known, in_shape = training_set(self, X, y, sample_weight, classes, fitted)
         if reset:
-            self.in_shape_, self.classes_inferred_ = in_shape, known
+            self.row_shape_, self.in_shape_, self.classes_inferred_ = in_shape, in_shape, known
+            if self._transform is not None and in_shape is not None:
+                self.in_shape_ = transformed_shape(self._transform, X, in_shape)
         return X, codes
 
     def _with_codes(self, valid):

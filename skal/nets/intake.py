@@ -11,6 +11,7 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_array, check_consistent_length, column_or_1d, validate_data
 from skorch.utils import data_from_dataset, is_dataset, is_skorch_dataset
 
+from skal._rows import at_the_door, in_memory
 from skal.labels import vocabulary
 from skal.nets.batches import Labelled, Rows, weighted
 from skal.nets.seeding import isolated
@@ -20,6 +21,11 @@ from skal.nets.targets import encode, row_weights
 def is_foreign(X):
     """Whether X is a torch Dataset or a skorch SliceDataset, which is read row by row."""
     return is_dataset(X) or all(hasattr(X, name) for name in ("dataset", "idx", "indices"))
+
+
+def at_the_net(X):
+    """A view of what is not in memory, but for what a net reads batch by batch anyhow."""
+    return X if is_foreign(X) or isinstance(X, Mapping | np.memmap) else at_the_door(X)
 
 
 def training_set(net, X, y, sample_weight, classes, fitted):
@@ -47,6 +53,7 @@ def training_set(net, X, y, sample_weight, classes, fitted):
     in_shape : tuple of int or None
         Shape of a row as the module gets it.
     """
+    X = in_memory(at_the_net(X))
     foreign = is_foreign(X)
     X = X if foreign else check_rows(net, X, reset=fitted is None)
     y = known_labels(X) if foreign and y is None else y
@@ -144,7 +151,7 @@ def _on_cpu(data):
 
 def _check_shape(net, shape):
     """Refuse rows of another shape than at `fit`; flat rows are left to scikit-learn's count of columns."""
-    fitted = getattr(net, "in_shape_", None)
+    fitted = getattr(net, "row_shape_", getattr(net, "in_shape_", None))
     flat = len(shape) == 1 and (net.image_shape is not None or len(fitted or ()) == 1)
     if fitted is None or flat or (prod(shape) == prod(fitted) and (net.image_shape or shape == fitted)):
         return

@@ -8,11 +8,12 @@ import numpy as np
 import torch
 from skorch.dataset import unpack_data
 
+from skal._block_wise import block_wise
 from skal._compat import Interval
 from skal.nets._signature import with_those_of
 from skal.nets.batches import unweighted
 from skal.nets.classifier import NetClassifier
-from skal.nets.intake import check_rows, is_foreign
+from skal.nets.intake import at_the_net, check_rows, is_foreign
 from skal.nets.loss_module import LossModule, pair_loss
 from skal.nets.seeding import isolated
 from skal.nets.taps import check_taps, find_taps, read, tapped
@@ -107,6 +108,7 @@ class LossPredictionClassifier(NetClassifier):
 
     __init__.__signature__ = with_those_of(NetClassifier.__init__, __init__)
 
+    @block_wise(door=at_the_net)
     def predict_loss(self, X):
         """The loss expected on each row, in units that only order the rows; (n, ...) -> (n,) float64.
 

@@ -56,6 +56,8 @@ def against(nets):
         return "a class of their own, whose methods would be passed over"
     if net.callbacks or net.verbose or net.train_split:
         return "callbacks, verbose or train_split, which look at one net at a time"
+    if net._transform is not None or net.train_transform is not None:
+        return "a transform, which takes one row at a time"
     if net.amp or net.compile:
         return "amp or compile"
     if net.dataset is not Dataset or net.iterator_train is not DataLoader:

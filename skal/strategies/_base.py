@@ -17,7 +17,7 @@ from sklearn.utils.validation import check_consistent_length, check_is_fitted
 
 from skal import capabilities, labels
 from skal._compat import HasMethods, InvalidParameterError, routing_enabled, slice_fit_params
-from skal._rows import check_rows, n_rows, take
+from skal._rows import check_rows, in_memory, n_rows, take
 from skal._seeds import derive, draw_seed, seed_open_states
 from skal.selection import top
 
@@ -72,8 +72,8 @@ class QueryStrategy(ClassNamePrefixFeaturesOutMixin, TransformerMixin, MetaEstim
 
         Parameters
         ----------
-        X : array-like of shape (n_rows, ...)
-            Rows: a table, images, texts; whatever the model takes.
+        X : array-like of shape (n_rows, ...), or anything that `skal.as_pool` takes
+            Rows: a table, images, texts; whatever the model takes. What is not in memory is read in blocks.
         y : array-like of shape (n_rows,), default=None
             Their labels; masks, where the model labels pixels. Unlabelled rows (see `skal.labels`) are
             dropped, unless the model is semi-supervised.
@@ -115,8 +115,9 @@ class QueryStrategy(ClassNamePrefixFeaturesOutMixin, TransformerMixin, MetaEstim
         # that has closed its gaps would offer the neighbours of the last batch at the same positions.
         self.seed_ = derive(draw_seed(self.random_state), n_rows(X))
         self._look(all_rows)
-        self._fit(X, y, fit_params)
-        self._keep(labelled)
+        in_use = X if y is None else in_memory(X)
+        self._fit(in_use, y, fit_params)
+        self._keep(in_use if labelled is X else in_memory(labelled))
         return self
 
     def score(self, X, y=None):
