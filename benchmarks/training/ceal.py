@@ -152,11 +152,10 @@ def write_report(out, rows, about, strategies, min_seeds):
     experiment.curves(counts, with_pseudo).plot(low_left)
     low_left.set_title("rows with a pseudo-label", loc="left")
     right_of_them(precision, counts, with_pseudo).plot(low_right)
-    low_right.yaxis.set_major_formatter(PercentFormatter(1, decimals=None))
+    low_right.yaxis.set_major_formatter(PercentFormatter(1, decimals=2))
     low_right.set_title("share of the pseudo-labels that are right", loc="left")
-    for ax, place in ((low_left, "upper right"), (top_right, "best")):
-        move_legend(ax, place)
-    low_right.get_legend().remove()  # that of its neighbour
+    for ax in (top_right, low_left, low_right):
+        ax.get_legend().remove()  # colours and markers are the same in all
     experiment.save(figure, out / "curves.png")
     summary = text_table(experiment.claimed(accuracy.summary("Random"), min_seeds))
     at = accuracy.curve("Random")[0][:: 4 if len(accuracy.curve("Random")[0]) > 10 else 2].astype(int)
@@ -215,13 +214,6 @@ def pseudo_table(precision, counts, names, at):
         cells = dict(zip(n_labels, zip(means, shares, strict=True), strict=True))
         rows.append([name, *("none" if not cells[n][0] else "{:.0f}, {:.1%}".format(*cells[n]) for n in at)])
     return experiment.markdown(["pseudo-labels, and how many are right, at", *map(str, at)], rows)
-
-
-def move_legend(ax, place):
-    """The same legend elsewhere."""
-    legend = ax.get_legend()
-    names, title = [text.get_text() for text in legend.get_texts()], legend.get_title().get_text()
-    ax.legend(legend.legend_handles, names, loc=place, frameon=False, title=title, title_fontsize="small")
 
 
 if __name__ == "__main__":
