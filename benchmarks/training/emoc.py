@@ -7,17 +7,17 @@
     python benchmarks/training/emoc.py --data cifar10 --batch 10 --full      # the full size
 
 Logistic regression on self-supervised features of MNIST or CIFAR-10 (`features.py`), frozen: a linear model
-has no layer but the last, so that the closed form is all of the method. EMOC takes the mean over all labels,
-and the change of probabilities or of logits; as it is, and with features scaled to length 1 for it, since
-rows far from all others, which have long features, change answers most. The others are Margin, Entropy and
-Random. 20 random labels, and then one a round, as EMOC is derived; or ten, the highest scores, which may be
-ten times the same. Pool and test rows are drawn anew in each seed, from training images.
+has no layer but the last, so that the closed form is all of the method. EMOC takes the mean over all
+labels, and the change of probabilities or of logits; as it is, and with features scaled to length 1 for it,
+since rows far from all others, which have long features, change answers most. The others are Margin,
+Entropy and Random. 20 random labels, and then one a round, as EMOC is derived; or ten, the highest scores,
+which may be ten times the same. Pool and test rows are drawn anew in each seed, from training images.
 
 On two cores: 64 principal components, pools of 2,000 images, 4,000 others to test on, 200 reference rows,
-to 100 labels. In full: pools of 50,000 or 40,000, all components, 500 reference rows, to 300 labels.
+to 90 labels. In full: pools of 50,000 or 40,000, all components, 500 reference rows, to 300 labels.
 
-C. Käding, E. Rodner, A. Freytag, J. Denzler: Active and Continuous Exploration with Deep Neural Networks and
-Expected Model Output Changes. NIPS workshop on continual learning, 2016.
+C. Käding, E. Rodner, A. Freytag, J. Denzler: Active and Continuous Exploration with Deep Neural Networks
+and Expected Model Output Changes. NIPS workshop on continual learning, 2016.
 """
 
 import setting
@@ -37,7 +37,7 @@ def main():
             contenders.model(),
             strategy,
             batch_size=args.batch,
-            n_rounds=(280 if args.full else 80) // args.batch,
+            n_rounds=(280 if args.full else 70) // args.batch,
         )
         for name, strategy in strategies(n_reference=500 if args.full else 200).items()
     }
@@ -53,10 +53,10 @@ def main():
         step=10,
         keep_rows=False,
         about=contenders.about(
-            args.data, pool, f"20 + {args.batch} labels a round", ", 200 reference rows, to 100 labels"
+            args.data, pool, f"20 + {args.batch} labels a round", ", 200 reference rows, to 90 labels"
         ),
         levels={"mnist": (0.7, 0.8), "cifar10": (0.25, 0.3)}[args.data],
-        at=(20, 30, 40, 60, 80, 100),
+        at=(20, 30, 40, 60, 80, 90),
         contrasts=[
             ("EMOC, probabilities", "Margin"),
             ("EMOC, probabilities", "Entropy"),
