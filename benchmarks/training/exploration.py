@@ -14,7 +14,8 @@ test rows stay as they are.
 
 Logistic regression on self-supervised features (`features.py`), frozen; pool and test rows are drawn anew
 in each seed, from training images. EMOC stands there twice: as its authors have it, with the change of
-probabilities, and with that of logits for features scaled to length 1 (`emoc.py` has all four forms).
+probabilities, and with that of logits for features scaled to length 1, the best of the four forms of
+`emoc.py` in a first look at three seeds of the same data: a choice made after looking.
 
 On two cores: 64 principal components, pools of 2,000 images, 4,000 others to test on, 200 reference rows
 for EMOC. In full: pools of 20,000, 10,000 to test on, all components, 500 reference rows, to 300 labels.
