@@ -9,6 +9,8 @@ import sys
 import numpy as np
 from sklearn.utils import check_array
 
+from skal._rows import as_objects
+
 __all__ = [
     "IGNORED",
     "by_size",
@@ -17,7 +19,6 @@ __all__ = [
     "encode_masks",
     "has_pixels",
     "mask_values",
-    "objects",
     "read_images",
     "read_masks",
 ]
@@ -64,7 +65,7 @@ def read_images(X, who):
             f"{who} got images of uint8, which are scaled to [0, 1], and of other number types in X: make "
             "them one type"
         )
-    return compact(objects(images))
+    return compact(as_objects(images))
 
 
 def read_masks(y, who):
@@ -93,7 +94,7 @@ def read_masks(y, who):
         _check_whole(masks, who)
         return masks
     masks = [None if item is None else _read_mask(item, number, who) for number, item in enumerate(items)]
-    return compact(objects(masks))
+    return compact(as_objects(masks))
 
 
 def check_pairs(images, masks, who):
@@ -155,7 +156,7 @@ def encode_masks(masks, classes, ignore_index):
     """
     number_type = np.min_scalar_type(-max(1, len(classes)))
     if masks.dtype == object:
-        return objects([_encoded(mask, classes, ignore_index, number_type) for mask in masks])
+        return as_objects([_encoded(mask, classes, ignore_index, number_type) for mask in masks])
     codes = np.empty(masks.shape, dtype=number_type)
     for code, mask in zip(codes, masks, strict=True):
         code[...] = _encoded(mask, classes, ignore_index, number_type)
@@ -179,14 +180,6 @@ def compact(items):
     shapes = {None if item is None else item.shape for item in items}
     alike = items.dtype == object and len(shapes) == 1 and None not in shapes
     return np.stack(list(items)) if alike else items
-
-
-def objects(items):
-    """Things as a 1-d object array, whatever they are: numpy would look into arrays of equal shape."""
-    array = np.empty(len(items), dtype=object)
-    for place, item in enumerate(items):
-        array[place] = item
-    return array
 
 
 def _items(data):

@@ -11,8 +11,8 @@ from sklearn.utils.parallel import Parallel, delayed
 
 from skal import capabilities
 from skal._compat import routing_enabled, slice_fit_params
-from skal._images import mask_values, objects
-from skal._rows import take
+from skal._images import mask_values
+from skal._rows import as_objects, take
 from skal._seeds import seed_every_state
 from skal.capabilities._models import last_step
 
@@ -64,7 +64,7 @@ def bootstrap(y, seed):
 
 def bootstrap_masks(masks, ignore_index, seed):
     """As many images as there are, with replacement, whose masks are not all of one class; -> (n,) int."""
-    occurring = objects([mask_values([mask], ignore_index) for mask in masks])
+    occurring = as_objects([mask_values([mask], ignore_index) for mask in masks])
     return _drawn(occurring, seed, lambda labels: len(np.unique(np.concatenate(list(labels)))))
 
 

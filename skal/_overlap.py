@@ -3,7 +3,8 @@
 import numpy as np
 
 from skal._compat import StrOptions, check_parameters, check_sample_weight
-from skal._images import encode_masks, mask_values, objects, read_masks
+from skal._images import encode_masks, mask_values, read_masks
+from skal._rows import as_objects
 
 __all__ = ["dice_score", "iou_score", "score_masks"]
 
@@ -127,7 +128,7 @@ def _counts(y_true, y_pred, ignore_index, sample_weight):
     weights = None if sample_weight is None else check_sample_weight(sample_weight, true)
     valid = [mask != ignore_index for mask in true]
     true, predicted = (
-        objects([mask[own] for mask, own in zip(masks, valid, strict=True)]) for masks in (true, predicted)
+        as_objects([mask[own] for mask, own in zip(masks, valid, strict=True)]) for masks in (true, predicted)
     )
     classes = np.union1d(mask_values(true, ignore_index), mask_values(predicted, ignore_index))
     k = len(classes)
@@ -156,7 +157,7 @@ def _paired(y_true, y_pred):
             raise ValueError(f"the mask {number} has the shape {mask.shape} in y_true and {shape} in y_pred")
     empty = np.zeros((0, 0), dtype=np.int8)
     pairs = [(empty, empty) if mask is None else (mask, other) for mask, other in pairs]
-    return objects([mask for mask, _ in pairs]), objects([other for _, other in pairs])
+    return as_objects([mask for mask, _ in pairs]), as_objects([other for _, other in pairs])
 
 
 def _overlap(counts):

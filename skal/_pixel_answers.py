@@ -2,21 +2,21 @@
 
 import numpy as np
 
-from skal._images import objects
+from skal._rows import as_objects
 
 __all__ = ["each", "member_pixel_proba", "stacked_answers"]
 
 
 def each(function, answer):
     """A function of an answer as a whole, or of what is answered for each image."""
-    return objects([function(own) for own in answer]) if answer.dtype == object else function(answer)
+    return as_objects([function(own) for own in answer]) if answer.dtype == object else function(answer)
 
 
 def stacked_answers(answers):
     """Several answers for the same images, along a new first axis; of each image where sizes differ."""
     if answers[0].dtype != object:
         return np.stack(answers)
-    return objects([np.stack(own) for own in zip(*answers, strict=True)])
+    return as_objects([np.stack(own) for own in zip(*answers, strict=True)])
 
 
 def member_pixel_proba(member, X, classes):

@@ -16,10 +16,10 @@ from skal._images import (
     encode_masks,
     has_pixels,
     mask_values,
-    objects,
     read_images,
     read_masks,
 )
+from skal._rows import as_objects
 
 X = np.random.RandomState(0).rand(3, 5, 4)
 mixed = [np.zeros((2, 3)), np.ones((4, 4)), np.full((2, 3), 2.0)]
@@ -30,13 +30,13 @@ def test_images_of_one_size_are_an_array_and_others_objects():
         X,
         list(X),
         tuple(X),
-        objects(list(X)),
+        as_objects(list(X)),
         torch.from_numpy(X),
         [torch.from_numpy(x) for x in X],
     ):
         assert_array_equal(read_images(images, "a net"), X)
     assert read_images(X.astype(object), "a net").dtype == float
-    for images in (mixed, objects(mixed), pd.Series(mixed)):
+    for images in (mixed, as_objects(mixed), pd.Series(mixed)):
         read = read_images(images, "a net")
         assert read.shape == (3,)
         assert read.dtype == object
@@ -62,10 +62,10 @@ def test_groups_have_one_size_and_all_images():
 
 
 def test_objects_are_not_looked_into():
-    assert objects([np.zeros(3), np.zeros(3)]).shape == (2,)
-    assert compact(objects([np.zeros(3), np.zeros(3)])).shape == (2, 3)
-    assert compact(objects([np.zeros(3), None])).shape == (2,)
-    assert compact(objects([None, None])).dtype == object
+    assert as_objects([np.zeros(3), np.zeros(3)]).shape == (2,)
+    assert compact(as_objects([np.zeros(3), np.zeros(3)])).shape == (2, 3)
+    assert compact(as_objects([np.zeros(3), None])).shape == (2,)
+    assert compact(as_objects([None, None])).dtype == object
 
 
 @settings(max_examples=30, deadline=None)
@@ -77,7 +77,7 @@ def test_codes_are_places_in_the_values(masks):
         codes = encode_masks(masks, classes, -1)
         assert codes.dtype == np.int8
         assert_array_equal(np.where(codes < 0, -1, classes[codes]), masks)
-        assert_array_equal(np.stack(list(encode_masks(objects(list(masks)), classes, -1))), codes)
+        assert_array_equal(np.stack(list(encode_masks(as_objects(list(masks)), classes, -1))), codes)
 
 
 def test_large_values_and_many_classes():
@@ -131,8 +131,8 @@ def test_what_is_no_mask_is_refused(masks, message):
 def test_pairs_have_one_size():
     check_pairs(X, np.zeros((3, 5, 4), dtype=int), "a net")
     check_pairs(np.zeros((3, 2, 5, 4)), np.zeros((3, 5, 4), dtype=int), "a net")
-    check_pairs(X, objects([None, np.zeros((5, 4)), None]), "a net")
+    check_pairs(X, as_objects([None, np.zeros((5, 4)), None]), "a net")
     with pytest.raises(ValueError, match=r"\(4, 5\) for the image 1"):
-        check_pairs(X, objects([None, np.zeros((4, 5)), None]), "a net")
+        check_pairs(X, as_objects([None, np.zeros((4, 5)), None]), "a net")
     with pytest.raises(ValueError, match="3 images in X and 2 masks"):
         check_pairs(X, np.zeros((2, 5, 4)), "a net")
