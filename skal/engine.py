@@ -7,12 +7,14 @@ at, and never what is said of it.
 import pickle
 import sys
 from collections import OrderedDict, deque
+from concurrent.futures import CancelledError
 from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import wraps
 from hashlib import sha256
 from importlib.util import find_spec
 from threading import Lock
+from uuid import uuid4
 
 import joblib
 import numpy as np
@@ -23,7 +25,7 @@ from skal._compat import InvalidParameterError, cloudpickle
 from skal.containers import View
 from skal.containers._arrays import Array, Frame, Sequence, SparseMatrix
 
-__all__ = ["check_engine", "in_blocks", "is_client", "mapped", "on_engine", "use_engine"]
+__all__ = ["check_engine", "in_blocks", "is_client", "mapped", "no_engine", "on_engine", "use_engine"]
 
 _active = ContextVar("engine", default=None)
 
@@ -33,7 +35,7 @@ _N_UNPACKED = 2
 # Models set what belongs to the whole process, such as the number of threads and modes of layers.
 _computing = Lock()
 
-_ATTEMPTS = 4
+_ATTEMPTS = 3
 
 
 @contextmanager
@@ -83,7 +85,17 @@ def use_engine(engine):
     if engine is None:
         yield
         return
-    before = _active.set(engine)
+    before = _active.set(_Dask(engine) if is_client(engine) else _Joblib())
+    try:
+        yield
+    finally:
+        _active.reset(before)
+
+
+@contextmanager
+def no_engine():
+    """Let all inside be computed here, as by a worker."""
+    before = _active.set(None)
     try:
         yield
     finally:
@@ -165,8 +177,7 @@ def mapped(function, X, block_rows=None):
         tasks = ((part.rows, part.finite) for part in tasks)
     else:
         packed, tasks = _Packed(function, None), (block for _, block in X.blocks(block_rows))
-    run = _with_dask if is_client(engine) else _with_joblib
-    yield from zip(X.parts(block_rows), run(packed, tasks, engine), strict=True)
+    yield from zip(X.parts(block_rows), engine.run(packed, tasks), strict=True)
 
 
 class _Packed:
@@ -184,12 +195,8 @@ def _answer(key, content, task):
     rows = task if container is None else View(container, *task).read()
     if isinstance(rows, np.ndarray) and not rows.flags.writeable:  # it came by shared memory
         rows = rows.copy()
-    before = _active.set(None)
-    try:
-        with _computing:
-            return function(rows)
-    finally:
-        _active.reset(before)
+    with _computing, no_engine():
+        return function(rows)
 
 
 def _unpack(key, content):
@@ -202,47 +209,59 @@ def _unpack(key, content):
         return _unpacked[key]
 
 
-def _with_joblib(packed, tasks, engine):
-    backend, n_jobs = get_active_backend()
-    if n_jobs is None:  # nobody has said how many; inside of a worker, one
-        n_jobs = 1 if getattr(backend, "nesting_level", None) else -1
-    parallel = joblib.Parallel(n_jobs=n_jobs, batch_size=1, return_as="generator")
-    yield from parallel(joblib.delayed(_answer)(packed.key, packed.content, task) for task in tasks)
+class _Joblib:
+    """Processes of this machine, or whatever backend ``joblib.parallel_config`` has set."""
+
+    def run(self, packed, tasks):
+        """The answers to tasks, in order."""
+        backend, n_jobs = get_active_backend()
+        if n_jobs is None:  # nobody has said how many; inside of a worker, one
+            n_jobs = 1 if getattr(backend, "nesting_level", None) else -1
+        parallel = joblib.Parallel(n_jobs=n_jobs, batch_size=1, return_as="generator")
+        yield from parallel(joblib.delayed(_answer)(packed.key, packed.content, task) for task in tasks)
 
 
-def _with_dask(packed, tasks, client):
-    """Answers of the workers of a cluster; a few tasks wait in line, so that rows that travel are few."""
-    sent, waiting = _sent(client, packed), deque()
-    n_waiting = 2 * max(1, sum(client.nthreads().values()))
-    try:
-        for task in tasks:
-            waiting.append((task, _submitted(client, packed, sent, task)))
-            if len(waiting) >= n_waiting:
-                yield _awaited(client, packed, *waiting.popleft())
-        while waiting:
-            yield _awaited(client, packed, *waiting.popleft())
-    finally:  # also where nobody wants to know the rest
-        client.cancel([future for _, future in waiting])
+class _Dask:
+    """The workers of a cluster, which get a model once as long as this object lives."""
 
+    def __init__(self, client):
+        self._client = client
+        self._sent = OrderedDict()
 
-def _sent(client, packed):
-    return client.scatter({packed.key: packed.content}, broadcast=True)[packed.key]
-
-
-def _submitted(client, packed, sent, task):
-    if not isinstance(task, tuple):  # rows, which would be too much for the scheduler
-        [task] = client.scatter([task], hash=False)
-    return client.submit(_answer, packed.key, sent, task, pure=False)
-
-
-def _awaited(client, packed, task, future):
-    """The answer to a task; where what it needs was lost with its worker, that is sent again."""
-    from distributed import CancelledError
-
-    for attempt in range(_ATTEMPTS):
+    def run(self, packed, tasks):
+        """The answers to tasks, in order; a few wait in line, so that rows that travel are few."""
+        waiting, n_waiting = deque(), 2 * max(1, sum(self._client.nthreads().values()))
         try:
-            return future.result()
-        except CancelledError:
-            if attempt == _ATTEMPTS - 1:
-                raise
-            future = _submitted(client, packed, _sent(client, packed), task)
+            for task in tasks:
+                waiting.append((task, self._submit(packed, task)))
+                if len(waiting) >= n_waiting:
+                    yield self._await(packed, *waiting.popleft())
+            while waiting:
+                yield self._await(packed, *waiting.popleft())
+        finally:
+            if waiting:  # nobody wants to know the rest
+                self._client.cancel([future for _, future in waiting])
+
+    def _submit(self, packed, task):
+        if not isinstance(task, tuple):  # rows, which would be too much for the scheduler
+            [task] = self._client.scatter([task], hash=False)
+        return self._client.submit(_answer, packed.key, self._send(packed), task, pure=False)
+
+    def _send(self, packed):
+        if packed.key not in self._sent:
+            # Never a name twice: the cluster may be about to forget the first one.
+            name = f"{packed.key}-{uuid4().hex}"
+            self._sent[packed.key] = self._client.scatter({name: packed.content}, broadcast=True)[name]
+        while len(self._sent) > _N_UNPACKED:
+            self._sent.popitem(last=False)
+        return self._sent[packed.key]
+
+    def _await(self, packed, task, future):
+        """The answer to a task; where what it needs was lost with its worker, that is sent again."""
+        for _ in range(_ATTEMPTS):
+            try:
+                return future.result()
+            except CancelledError:
+                self._sent.pop(packed.key, None)
+                future = self._submit(packed, task)
+        return future.result()
