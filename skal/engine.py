@@ -6,6 +6,7 @@ at, and never what is said of it.
 
 import pickle
 import sys
+import time
 from collections import OrderedDict, deque
 from concurrent.futures import CancelledError
 from contextlib import contextmanager
@@ -244,17 +245,26 @@ class _Dask:
 
     def _submit(self, packed, task):
         if not isinstance(task, tuple):  # rows, which would be too much for the scheduler
-            [task] = self._client.scatter([task], hash=False)
+            [task] = self._scatter([task], hash=False)
         return self._client.submit(_answer, packed.key, self._send(packed), task, pure=False)
 
     def _send(self, packed):
         if packed.key not in self._sent:
             # Never a name twice: the cluster may be about to forget the first one.
             name = f"{packed.key}-{uuid4().hex}"
-            self._sent[packed.key] = self._client.scatter({name: packed.content}, broadcast=True)[name]
+            self._sent[packed.key] = self._scatter({name: packed.content}, broadcast=True)[name]
         while len(self._sent) > _N_UNPACKED:
             self._sent.popitem(last=False)
         return self._sent[packed.key]
+
+    def _scatter(self, data, **options):
+        """Data on workers; where one dies meanwhile, which cuts the connection to it, on others."""
+        for attempt in range(_ATTEMPTS):
+            try:
+                return self._client.scatter(data, **options)
+            except OSError:
+                time.sleep(2**attempt / 10)  # until the scheduler knows
+        return self._client.scatter(data, **options)
 
     def _await(self, packed, task, future):
         """The answer to a task; where what it needs was lost with its worker, that is sent again."""

@@ -16,7 +16,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV
 from sklearn.naive_bayes import GaussianNB
 
-from skal import ActiveLearner, NetClassifier, as_pool, compare, engine, use_engine
+from skal import ActiveLearner, as_pool, compare, engine, use_engine
 from skal import strategies as of
 from skal._compat import InvalidParameterError
 from skal.containers import _view
@@ -121,6 +121,8 @@ def test_processes_of_joblib(pool):
 def test_nets_keep_their_threads_and_the_callers(client, tmp_path, small_blocks):
     import torch
 
+    from skal import NetClassifier
+
     images = X[:, :4].reshape(N, 2, 2).astype(np.float32)
     net = NetClassifier(max_epochs=1, n_threads=1, random_state=0)
     before = torch.get_num_threads(), torch.get_rng_state()
@@ -163,6 +165,19 @@ def test_a_worker_that_is_killed_changes_nothing(client, pool, tmp_path, held):
     found = answers(strategy, rows, client)
     assert (tmp_path / "killed").exists()
     assert_equal(found, answers(strategy, pool))
+
+
+def test_a_connection_that_is_cut_is_made_again():
+    class Client:
+        n_calls = 0
+
+        def scatter(self, data, **options):
+            self.n_calls += 1
+            if self.n_calls < 3:
+                raise OSError("closed")
+            return data, options
+
+    assert engine._Dask(Client())._scatter([1], hash=False) == ([1], {"hash": False})
 
 
 def test_a_model_travels_once(client, pool, monkeypatch):
