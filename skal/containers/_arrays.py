@@ -34,7 +34,7 @@ class Array(Container):
                 array.shape,
                 array.strides,
             )
-            self.is_portable = True
+            self.is_portable = array.mode != "c"  # whose changes are in no file
 
     def take(self, rows):
         """Copies of rows; (n,) -> (n, ...)."""
