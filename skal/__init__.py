@@ -21,12 +21,14 @@ _HOME = {
     "as_pool": "skal.containers",
     "compare": "skal.evaluation",
     "learning_curve_auc": "skal.metrics",
+    "use_engine": "skal.engine",
 }
 _MODULES = {
     "acquisition",
     "capabilities",
     "containers",
     "datasets",
+    "engine",
     "ensemble",
     "evaluation",
     "labels",

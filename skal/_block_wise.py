@@ -7,6 +7,7 @@ import numpy as np
 from scipy import sparse
 
 from skal._rows import at_the_door, is_view
+from skal.engine import mapped
 
 __all__ = ["answered", "block_wise"]
 
@@ -33,9 +34,21 @@ def block_wise(function=None, *, axis=0, door=at_the_door):
 
     @wraps(function)
     def of_any(owner, X, *args, **kwargs):
-        return answered(lambda rows: function(owner, rows, *args, **kwargs), door(X), axis)
+        X = door(X)
+        # What a worker gets is the function by its name, and that is the one made here.
+        return answered(_Asked(of_any if is_view(X) else function, owner, args, kwargs), X, axis)
 
     return of_any
+
+
+class _Asked:
+    """A function of rows whose other arguments are known; unlike a lambda it travels to workers."""
+
+    def __init__(self, function, owner, args, kwargs):
+        self.function, self.owner, self.args, self.kwargs = function, owner, args, kwargs
+
+    def __call__(self, X):
+        return self.function(self.owner, X, *self.args, **self.kwargs)
 
 
 def answered(function, X, axis=0):
@@ -48,8 +61,7 @@ def answered(function, X, axis=0):
     if len(X) <= X.block_rows:
         return function(X.read())
     result, parts = None, []
-    for rows, block in X.blocks():
-        part = function(block)
+    for rows, part in mapped(function, X):
         if isinstance(part, np.ndarray) and part.dtype.kind in "fiub" and part.ndim > axis:
             result = _reserved(part, axis, len(X)) if result is None else result
             result[(slice(None),) * axis + (rows,)] = part

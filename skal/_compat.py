@@ -1,4 +1,4 @@
-"""The only place that imports private or version-dependent names of scikit-learn and skorch."""
+"""The only place that imports private or version-dependent names of scikit-learn, skorch and joblib."""
 
 from inspect import signature
 
@@ -27,6 +27,11 @@ except ImportError:
         return method
 
 
+try:
+    from joblib.externals import cloudpickle
+except ImportError:  # distributions that take joblib apart
+    import cloudpickle
+
 __all__ = [
     "BaseSearchCV",
     "CallbackSupportMixin",
@@ -36,6 +41,7 @@ __all__ = [
     "StrOptions",
     "check_parameters",
     "check_sample_weight",
+    "cloudpickle",
     "end_round",
     "end_task",
     "fit_routing",

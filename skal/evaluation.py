@@ -2,8 +2,10 @@
 
 import pickle
 import sys
+from contextlib import nullcontext
 from inspect import Parameter, signature
 from pathlib import Path
+from threading import Lock
 
 import joblib
 import numpy as np
@@ -19,10 +21,14 @@ from skal._rows import at_the_door, is_view, n_rows, take
 from skal._runs import Stage, read_stages, write_stages
 from skal._seeds import derive, draw_seed
 from skal.capabilities import labels_pixels
+from skal.engine import check_engine, is_client, no_engine
 from skal.learner import ActiveLearner
 from skal.metrics import labeled_scorer
 
 __all__ = ["Comparison", "compare"]
+
+# Threads of one process would share its limits, and the modes that nets are in.
+_one_run = Lock()
 
 
 def compare(
@@ -37,6 +43,7 @@ def compare(
     test_size=0.25,
     random_state=0,
     n_jobs=None,
+    engine=None,
     path=None,
     progress=None,
 ):
@@ -70,6 +77,9 @@ def compare(
         Fixes all splits and runs.
     n_jobs : int or None, default=None
         Runs at a time, by joblib.
+    engine : {None, "joblib"} or dask.distributed.Client, default=None
+        Where runs are computed. A client is that of a cluster, whose workers take a run for each of their
+        threads, so give each one thread; "joblib" is the same as None. Within a run, no engine is used.
     path : str, Path or None, default=None
         A CSV that gets the rows as runs end. Where it exists, the runs in it are not repeated; one
         that was made with other data, learners or settings is refused.
@@ -100,6 +110,7 @@ def compare(
     >>> print(comparison.table())
     accuracy ... pilot, no claim ...
     """
+    check_engine(engine)
     learners = _named(learners)
     if (X_test is None) != (y_test is None):
         raise ValueError("X_test and y_test go together: pass both, or neither to have rows of X set aside.")
@@ -110,13 +121,15 @@ def compare(
     settings = _settings(learners, data, scoring, test_size, seed, to_file=path is not None)
     done = {} if path is None else _done(Path(path), settings)
     todo = [(name, i) for i in range(n_seeds) for name in learners if (name, i) not in done]
-    running = joblib.Parallel(n_jobs=n_jobs, return_as="generator")(
-        joblib.delayed(_run)(learners[name], data, derive(seed, i), test_size, scoring) for name, i in todo
-    )
-    for (name, i), stages in zip(todo, tqdm(running, **_bar(len(todo), progress)), strict=True):
-        done[name, i] = [Stage(name, i, *stage, settings[name]) for stage in stages]
-        if path is not None:
-            write_stages(path, _in_order(done))
+    with _backend(engine):
+        running = joblib.Parallel(n_jobs=n_jobs, return_as="generator")(
+            joblib.delayed(_run)(learners[name], *data, derive(seed, i), test_size, scoring)
+            for name, i in todo
+        )
+        for (name, i), stages in zip(todo, tqdm(running, **_bar(len(todo), progress)), strict=True):
+            done[name, i] = [Stage(name, i, *stage, settings[name]) for stage in stages]
+            if path is not None:
+                write_stages(path, _in_order(done))
     asked = {run: stages for run, stages in done.items() if run[0] in learners and run[1] < n_seeds}
     return Comparison(_in_order(asked), learners=list(learners))
 
@@ -138,11 +151,18 @@ def _named(learners):
     return dict(zip(names, learners, strict=True))
 
 
-def _run(learner, data, seed, test_size, scoring):
+def _backend(engine):
+    """The backend of joblib that runs are computed by: the active one, or that of a cluster."""
+    return joblib.parallel_config("dask", client=engine) if is_client(engine) else nullcontext()
+
+
+def _run(learner, X, y, X_test, y_test, seed, test_size, scoring):
     """One learner with one seed; -> the fields of its stages from round to rows."""
-    with threadpool_limits(1):
-        X, y, X_test, y_test, pool_rows = _split(*data, test_size, derive(seed, "split"))
-        learner = clone(learner).set_params(random_state=derive(seed, "learner"), keep_models=True)
+    with _one_run, no_engine(), threadpool_limits(1):
+        X, y, X_test, y_test, pool_rows = _split(X, y, X_test, y_test, test_size, derive(seed, "split"))
+        learner = clone(learner).set_params(
+            random_state=derive(seed, "learner"), keep_models=True, engine=None
+        )
         learner.fit(X, y)
         score = labeled_scorer(scoring)
         return [
@@ -199,7 +219,7 @@ def digest(learner):
     A parameter that has its default does not count, so that a file of results outlives a new parameter.
     """
     try:
-        return joblib.hash(_as_set(learner))[:8]
+        return joblib.hash(_as_set(clone(learner).set_params(engine=None)))[:8]
     except (pickle.PicklingError, AttributeError) as error:
         raise ValueError(
             f"With path=, a learner must be picklable, to be told from others: {error}. Give a lambda or a "

@@ -25,6 +25,7 @@ from skal._delegating import DelegatingClassifier, model_has
 from skal._initial import initial_rows
 from skal._rows import digest, is_view, n_rows, take
 from skal._seeds import derive, draw_seed
+from skal.engine import check_engine, is_client, on_engine
 from skal.pool import Pool
 from skal.strategies import Margin, QueryStrategy
 from skal.strategies._base import check_is_strategy, check_model
@@ -74,6 +75,9 @@ class ActiveLearner(CallbackSupportMixin, DelegatingClassifier):
         floats; exactly {-1, 1} means two classes. In masks it is that of a pixel, the model's
         `ignore_index`, else -1; a row without a label has no other pixels. Such rows are never queried in
         `fit`; they serve semi-supervised models and `query`.
+    engine : {None, "joblib"} or dask.distributed.Client, default=None
+        Who computes what models say of the pool in `fit` and `query`; see `skal.use_engine`. Clones share a
+        client; a pickled learner leaves it behind.
     random_state : int, RandomState or None, default=None
         Fixes initial rows, models and strategies, where these have no seed of their own.
 
@@ -123,6 +127,7 @@ class ActiveLearner(CallbackSupportMixin, DelegatingClassifier):
         "warm_start": ["boolean"],
         "keep_models": ["boolean"],
         "unlabeled": "no_validation",
+        "engine": "no_validation",
         "random_state": ["random_state"],
     }
 
@@ -139,6 +144,7 @@ class ActiveLearner(CallbackSupportMixin, DelegatingClassifier):
         warm_start=False,
         keep_models=True,
         unlabeled="auto",
+        engine=None,
         random_state=None,
     ):
         self.estimator = estimator
@@ -151,9 +157,11 @@ class ActiveLearner(CallbackSupportMixin, DelegatingClassifier):
         self.warm_start = warm_start
         self.keep_models = keep_models
         self.unlabeled = unlabeled
+        self.engine = engine
         self.random_state = random_state
 
     @with_callbacks
+    @on_engine
     def fit(self, X, y, **fit_params):
         """Play the loop: y is the oracle, and a label is looked up only when its row is queried.
 
@@ -206,6 +214,7 @@ class ActiveLearner(CallbackSupportMixin, DelegatingClassifier):
         self._pool_source = _source(X)
         return self
 
+    @on_engine
     def query(self, X, n=1):
         """The n rows of X to label next, best first; (n_rows, ...) -> (n,) int.
 
@@ -272,6 +281,7 @@ class ActiveLearner(CallbackSupportMixin, DelegatingClassifier):
         """The strategy, once everything that can be refused without looking at data has been."""
         capabilities.require(self, self.estimator)
         capabilities.mark_for(self.estimator, self.unlabeled)
+        check_engine(self.engine)
         strategy = Margin() if self.strategy is None else self.strategy
         check_is_strategy(strategy)
         self._validate_params()
@@ -340,6 +350,7 @@ class ActiveLearner(CallbackSupportMixin, DelegatingClassifier):
 
     def _stage(self, number, model):
         stage = copy(self)
+        stage.engine = self.engine
         stage.estimator_ = model
         stage.history_, stage.models_ = self.history_[: number + 1], self.models_[: number + 1]
         stage.labeled_iter_ = np.where(self.labeled_iter_ > number, -1, self.labeled_iter_)
@@ -359,6 +370,16 @@ class ActiveLearner(CallbackSupportMixin, DelegatingClassifier):
         if same_place and not is_same and X.rows is None:
             raise _changed(self, X)
         return is_same
+
+    def __getstate__(self):
+        state = super().__getstate__()
+        return {**state, "engine": None} if is_client(state["engine"]) else state
+
+    def __sklearn_clone__(self):
+        # A client is a connection, of which there are no copies; a shallow copy of a learner has none.
+        cloned = super(ActiveLearner, copy(self)).__sklearn_clone__()
+        cloned.engine = self.engine
+        return cloned
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()

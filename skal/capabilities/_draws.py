@@ -18,7 +18,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from skal._block_wise import answered
 from skal._compat import BaseSearchCV, Interval, check_parameters
-from skal._rows import at_the_door, in_memory, n_rows, take
+from skal._rows import at_the_door, in_memory, is_view, n_rows, take
 from skal._seeds import draw_seed
 from skal.capabilities._answers import check_pixels, check_probabilities
 from skal.capabilities._blocks import BLOCK_VALUES, image_blocks, parts_of_one_size
@@ -31,6 +31,7 @@ from skal.capabilities._models import (
     name_of,
     opened,
 )
+from skal.engine import mapped
 
 # Closed list: boosters have `estimators_` too, and are no committee.
 _COMMITTEES = (BaggingClassifier, ExtraTreesClassifier, RandomForestClassifier, VotingClassifier)
@@ -163,6 +164,9 @@ def draw_blocks(model, X, n_draws=None, *, seed):
             yield from parts_of_one_size(rows, draws, axis=1)
         return
     size = _block_rows(n_draws_at_most, n_classes or 10)
+    if is_view(X):
+        yield from mapped(partial(sample_proba, model, n_draws=n_draws, random_state=seed), X, size)
+        return
     for start in range(0, n, size):
         rows = slice(start, min(start + size, n))
         block = X if n <= size else take(X, np.arange(rows.start, rows.stop))

@@ -34,10 +34,25 @@ class Array(Container):
                 array.shape,
                 array.strides,
             )
+            self.is_portable = array.mode != "c"  # whose changes are in no file
 
     def take(self, rows):
         """Copies of rows; (n,) -> (n, ...)."""
         return np.asarray(self._array[rows])
+
+    def __reduce__(self):
+        if not self.is_portable:  # the rows themselves
+            return super().__reduce__()
+        return _mapped, (self.dtype, self.origin)
+
+
+def _mapped(dtype, origin):
+    """The container of an array in a file, which another process has described by its origin."""
+    _, path, position, shape, strides = origin
+    content = np.memmap(path, dtype=np.uint8, mode="r")
+    container = Array(np.ndarray(shape, dtype, content, position, strides))
+    container.origin, container.is_portable = origin, True
+    return container
 
 
 def _position(array):
@@ -145,12 +160,13 @@ class ZarrArray(StoredArray):
         chunks = getattr(array, "shards", None) or array.chunks
         super().__init__(array, chunks[0] if chunks else 1)
         self.origin = ("zarr", str(array.store), array.path)
+        self.is_portable = not str(array.store).startswith("memory:")
 
 
 class H5Array(StoredArray):
     """A dataset of h5py; it travels to other processes as the name of its file."""
 
-    is_fixed = reads_ahead = True
+    is_fixed = is_portable = reads_ahead = True
 
     def __init__(self, dataset):
         super().__init__(dataset, dataset.chunks[0] if dataset.chunks else 1)

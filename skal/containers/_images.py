@@ -51,7 +51,7 @@ class ImageFiles(Container):
     """
 
     block_rows = 64
-    is_fixed = reads_ahead = True
+    is_fixed = is_portable = reads_ahead = True
 
     def __init__(
         self, paths, folder=None, labels=None, *, size=None, mode=None, max_pixels=MAX_PIXELS, n_jobs=None

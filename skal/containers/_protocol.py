@@ -43,6 +43,8 @@ class Container:
     block_rows = 1024
     #: Whether what is there can't answer twice with different values, so that nobody need try.
     is_fixed = False
+    #: Whether it travels to other processes as the name of a place, where these read the rows themselves.
+    is_portable = False
     #: Whether the next block may be read, by another thread, while the last one is at work.
     reads_ahead = False
 

@@ -105,12 +105,14 @@ class View:
         """All rows of this view, as a model gets them: an array, or rows of the frame or sparse matrix."""
         return self._read(slice(0, len(self)))
 
-    def blocks(self):
-        """The rows in blocks of a fixed size, counted from row 0; yields (slice, rows)."""
-        parts = [
-            slice(start, min(start + self.block_rows, len(self)))
-            for start in range(0, len(self), self.block_rows)
-        ]
+    def parts(self, block_rows=None):
+        """Where blocks of a fixed size lie, counted from row 0; -> list of slices."""
+        n, size = len(self), block_rows or self.block_rows
+        return [slice(start, min(start + size, n)) for start in range(0, n, size)]
+
+    def blocks(self, block_rows=None):
+        """The rows of each of the `parts`; yields (slice, rows)."""
+        parts = self.parts(block_rows)
         if not self.container.reads_ahead:
             yield from ((rows, self._read(rows)) for rows in parts)
             return

@@ -12,13 +12,14 @@ from sklearn.base import (
 )
 from sklearn.frozen import FrozenEstimator
 from sklearn.utils import get_tags
-from sklearn.utils.metadata_routing import MetadataRouter, MethodMapping, process_routing
+from sklearn.utils.metadata_routing import UNUSED, MetadataRouter, MethodMapping, process_routing
 from sklearn.utils.validation import check_consistent_length, check_is_fitted
 
 from skal import capabilities, labels
 from skal._compat import HasMethods, InvalidParameterError, routing_enabled, slice_fit_params
 from skal._rows import check_rows, in_memory, n_rows, take
 from skal._seeds import derive, draw_seed, seed_open_states
+from skal.engine import in_blocks, use_engine
 from skal.selection import top
 
 __all__ = ["QueryStrategy", "check_model", "lend", "with_estimator"]
@@ -60,6 +61,9 @@ class QueryStrategy(ClassNamePrefixFeaturesOutMixin, TransformerMixin, MetaEstim
     #: "row-wise": a score depends on the fit and the row alone. "pool-relative": on all rows passed.
     #: "stochastic": the selection is drawn.
     nature = "row-wise"
+
+    # An engine is no metadata that a pipeline or a search would route.
+    __metadata_request__score = {"engine": UNUSED}
 
     _parameter_constraints = {"estimator": [HasMethods(["fit"]), None], "random_state": ["random_state"]}
 
@@ -120,7 +124,7 @@ class QueryStrategy(ClassNamePrefixFeaturesOutMixin, TransformerMixin, MetaEstim
         self._keep(in_use if labelled is X else in_memory(labelled))
         return self
 
-    def score(self, X, y=None):
+    def score(self, X, y=None, *, engine=None):
         """How much each row is worth labelling; (n_rows, ...) -> (n_rows,) float.
 
         Parameters
@@ -129,6 +133,8 @@ class QueryStrategy(ClassNamePrefixFeaturesOutMixin, TransformerMixin, MetaEstim
             Rows, whether labelled or not.
         y : None
             Ignored; here because scikit-learn passes it.
+        engine : {None, "joblib"} or dask.distributed.Client, default=None
+            Who computes; see `skal.use_engine`.
 
         Returns
         -------
@@ -140,12 +146,13 @@ class QueryStrategy(ClassNamePrefixFeaturesOutMixin, TransformerMixin, MetaEstim
         ValueError
             If a score is not finite.
         """
-        X = self._check_queried(X)
-        if n_rows(X) == 0:  # models refuse to look at no rows
-            return np.empty(0)
-        return self._finite_scores(X, self._rng("score", X))
+        with use_engine(engine):
+            X = self._check_queried(X)
+            if n_rows(X) == 0:  # models refuse to look at no rows
+                return np.empty(0)
+            return self._finite_scores(X, self._rng("score", X))
 
-    def select(self, X, n=1):
+    def select(self, X, n=1, *, engine=None):
         """The n rows of X to label next, best first; (n_rows, ...) -> (n,) int.
 
         Parameters
@@ -154,6 +161,8 @@ class QueryStrategy(ClassNamePrefixFeaturesOutMixin, TransformerMixin, MetaEstim
             Candidates: every row passed may be chosen, so pass unlabelled rows only.
         n : int, default=1
             How many rows, from 0 to n_rows.
+        engine : {None, "joblib"} or dask.distributed.Client, default=None
+            Who computes what the model says of rows; see `skal.use_engine`.
 
         Returns
         -------
@@ -167,7 +176,8 @@ class QueryStrategy(ClassNamePrefixFeaturesOutMixin, TransformerMixin, MetaEstim
         ValueError
             If n is larger than the number of rows, or a score is not finite.
         """
-        return self._query(X, n)[0]
+        with use_engine(engine):
+            return self._query(X, n)[0]
 
     def _query(self, X, n):
         """What the loop asks: the rows of `select`, and facts about them for a learner's `history_`."""
@@ -274,7 +284,8 @@ class QueryStrategy(ClassNamePrefixFeaturesOutMixin, TransformerMixin, MetaEstim
 
     def _check_queried(self, X):
         check_is_fitted(self, "seed_")
-        return check_rows(self, X, allow_nan=self._allows_nan, reset=False, min_rows=0)
+        X = check_rows(self, X, allow_nan=self._allows_nan, reset=False, min_rows=0)
+        return in_blocks(X)
 
     def _finite_scores(self, X, rng):
         scores = np.asarray(self._score(X, rng), dtype=np.float64)

@@ -1,9 +1,11 @@
 """The base of strategies that look at draws of a model, streamed over the rows of a pool."""
 
+from functools import partial
 from numbers import Integral, Real
 
 import numpy as np
 
+from skal._block_wise import answered
 from skal._compat import Interval, StrOptions
 from skal._rows import n_rows
 from skal._seeds import derive
@@ -11,7 +13,15 @@ from skal.acquisition import over_pixels
 from skal.capabilities import count_members, draw_blocks, proba_blocks
 from skal.strategies._base import QueryStrategy
 
-__all__ = ["PIXELS", "DrawsStrategy", "check_members", "draws_seed", "score_draws", "score_proba"]
+__all__ = [
+    "PIXELS",
+    "DrawsStrategy",
+    "check_draws",
+    "check_members",
+    "draws_seed",
+    "score_draws",
+    "score_proba",
+]
 
 # What a parameter `pixels` takes; see `skal.acquisition.over_pixels`.
 PIXELS = [StrOptions({"mean", "max"}), Interval(Real, 0, 1, closed="right")]
@@ -79,6 +89,20 @@ def check_members(strategy, model, min_draws=2):
         )
 
 
+def check_draws(strategy, draws, min_draws=2):
+    """Refuse draws that are too few for what a strategy makes of them.
+
+    Raises
+    ------
+    ValueError
+    """
+    if len(draws) < min_draws:
+        raise ValueError(
+            f"{strategy!r} needs at least {min_draws} draws, and its model has {len(draws)}; a committee "
+            "of one has nobody to disagree with."
+        )
+
+
 def score_draws(strategy, X, function, min_draws=2):
     """A function of draws over all rows of X, block by block; -> (n,) float.
 
@@ -94,13 +118,13 @@ def score_draws(strategy, X, function, min_draws=2):
     min_draws : int, default=2
         Fewer are refused: one draw has nobody to disagree with.
     """
+    return answered(partial(_score_draws, strategy, function, min_draws), X)
+
+
+def _score_draws(strategy, function, min_draws, X):
     scores = np.empty(n_rows(X))
     for rows, draws in draw_blocks(strategy.estimator_, X, strategy.n_draws, seed=draws_seed(strategy)):
-        if len(draws) < min_draws:
-            raise ValueError(
-                f"{strategy!r} needs at least {min_draws} draws, and its model has {len(draws)}; a committee "
-                "of one has nobody to disagree with."
-            )
+        check_draws(strategy, draws, min_draws)
         scores[rows] = _of_rows(strategy, function(draws))
     return scores
 
@@ -116,6 +140,10 @@ def score_proba(strategy, X, function):
     function : callable
         (n, ..., n_classes) -> (n, ...).
     """
+    return answered(partial(_score_proba, strategy, function), X)
+
+
+def _score_proba(strategy, function, X):
     scores = np.empty(n_rows(X))
     for rows, proba in proba_blocks(strategy.estimator_, X):
         scores[rows] = _of_rows(strategy, function(proba))

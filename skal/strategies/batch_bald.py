@@ -7,9 +7,9 @@ import numpy as np
 from skal import acquisition
 from skal._compat import Interval
 from skal._rows import n_rows, take
-from skal.capabilities import sample_proba
+from skal.capabilities import draw_blocks, sample_proba
 from skal.selection import batch_bald
-from skal.strategies._draws import DrawsStrategy, draws_seed, score_draws
+from skal.strategies._draws import DrawsStrategy, check_draws, draws_seed
 
 __all__ = ["BatchBALD"]
 
@@ -113,7 +113,10 @@ class _PoolDraws:
         self._draws = None
         self._n_seen = 0
         self.scores = np.empty(n_rows(X))
-        score_draws(strategy, X, self._score_and_keep)
+        seed = draws_seed(strategy)
+        for _, draws in draw_blocks(strategy.estimator_, X, strategy.n_draws, seed=seed):
+            check_draws(strategy, draws)
+            self._score_and_keep(draws)
         self._slots = np.full(len(self.scores), -1)
         self._slots[self._held] = np.arange(len(self._held))
 
@@ -143,7 +146,6 @@ class _PoolDraws:
         better = scores[best] > held[worst]
         self._draws[:, worst[better]] = draws[:, best[better]]
         self._held[worst[better]] = rows[best[better]]
-        return scores
 
     def _reserve(self, draws):
         n_draws, _, k = draws.shape

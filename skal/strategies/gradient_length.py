@@ -1,5 +1,6 @@
 """Expected gradient length: the rows whose labels would move the model's weights most."""
 
+from skal._block_wise import answered
 from skal._changes import expected_gradient_length
 from skal.capabilities import predict_proba
 from skal.strategies._embedding import EmbeddingStrategy
@@ -61,4 +62,7 @@ class ExpectedGradientLength(EmbeddingStrategy):
         """Nothing: a score hangs on the row alone."""
 
     def _score(self, X, rng):
+        return answered(self._gradient_length, X)
+
+    def _gradient_length(self, X):
         return expected_gradient_length(predict_proba(self.estimator_, X), self._embed(X))
