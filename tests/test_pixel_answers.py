@@ -3,10 +3,10 @@
 import numpy as np
 from numpy.testing import assert_array_equal
 
-from skal._images import objects
 from skal._pixel_answers import each, member_pixel_proba, stacked_answers
+from skal._rows import as_objects
 
-even, mixed = np.ones((2, 3, 3)), objects([np.ones((2, 3)), np.ones((4, 1))])
+even, mixed = np.ones((2, 3, 3)), as_objects([np.ones((2, 3)), np.ones((4, 1))])
 
 
 class Voter:

@@ -4,13 +4,13 @@ import numpy as np
 import torch
 from numpy.testing import assert_array_equal
 
-from skal._images import objects
+from skal._rows import as_objects
 from skal.nets.batches import Batches, Rows, weighted
 from skal.nets.padded import ImageBatches, image_batches
 
 SIZES = [(2, 3), (2, 3), (4, 2), (1, 5), (4, 2), (4, 2)]
-images = objects([np.full(size, i + 1.0, dtype=np.float32) for i, size in enumerate(SIZES)])
-codes = objects([np.full(size, i % 2, dtype=np.int8) for i, size in enumerate(SIZES)])
+images = as_objects([np.full(size, i + 1.0, dtype=np.float32) for i, size in enumerate(SIZES)])
+codes = as_objects([np.full(size, i % 2, dtype=np.int8) for i, size in enumerate(SIZES)])
 
 
 def test_a_training_batch_is_padded_and_what_is_padded_is_ignored():
@@ -54,7 +54,7 @@ def test_epochs_differ_in_their_order_by_the_generator_alone():
 
 
 def test_channels_and_images_of_one_size():
-    colours = objects([np.ones((3, *size)) for size in SIZES])
+    colours = as_objects([np.ones((3, *size)) for size in SIZES])
     X, _ = next(iter(image_batches(Rows(colours, codes), None, 6, shuffle=True, device="cpu")))
     assert X.shape == (6, 3, 4, 5)
     same = image_batches(Rows(np.zeros((4, 2, 2))), None, 2, shuffle=False, device="cpu")

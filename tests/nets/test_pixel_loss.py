@@ -6,7 +6,7 @@ import torch
 from numpy.testing import assert_allclose
 from torch.nn.functional import cross_entropy
 
-from skal._images import objects
+from skal._rows import as_objects
 from skal.nets.pixel_loss import pixel_loss, pixel_weights
 
 
@@ -72,7 +72,7 @@ def test_batches_add_up_to_the_mean_over_all_pixels():
 
 
 def test_weights_have_mean_one_over_images_and_know_sizes():
-    codes = objects([np.array([[0, 1, -1]]), np.array([[1, 1], [1, 1]])])
+    codes = as_objects([np.array([[0, 1, -1]]), np.array([[1, 1], [1, 1]])])
     weight, by_class = pixel_weights(codes, np.array([3, 7]), np.array([1.0, 2.0]), {7: 0.5})
     assert_allclose(by_class, [1, 0.5])
     assert_allclose(weight, np.array([1, 2]) / np.mean([1.5, 4]))
