@@ -10,7 +10,7 @@ __all__ = ["dice_score", "iou_score", "score_masks"]
 
 
 def dice_score(y_true, y_pred, *, labels=None, average="macro", ignore_index=-1, sample_weight=None):
-    """The Dice coefficient of predicted masks, 2 |A & B| / (|A| + |B|) for each class.
+    """The Dice coefficient of predicted masks, ``2 |A & B| / (|A| + |B|)`` for each class.
 
     A are the pixels of a class in truth, B in the prediction. They are counted over all images together, so
     that an image in which a class does not occur needs no convention; pixels whose truth is `ignore_index`
@@ -58,7 +58,7 @@ def dice_score(y_true, y_pred, *, labels=None, average="macro", ignore_index=-1,
 
 
 def iou_score(y_true, y_pred, *, labels=None, average="macro", ignore_index=-1, sample_weight=None):
-    """Intersection over union of predicted masks, the Jaccard index |A & B| / |A or B|, for each class.
+    """Intersection over union of predicted masks, ``|A & B| / |A or B|``, for each class.
 
     A are the pixels of a class in truth, B in the prediction. They are counted over all images together, so
     that an image in which a class does not occur needs no convention; pixels whose truth is `ignore_index`

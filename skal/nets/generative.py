@@ -221,7 +221,7 @@ class GenerativeAugmentationClassifier(GenerativeNet):
         return like(self.frame_.restored(torch.cat(made)).numpy(), X)
 
     def generate(self, y, *, random_state=None):
-        """Samples of classes, ``g(z, y)`` with z from N(0, I); (n,) -> (n, *in_shape_).
+        """Samples of classes, ``g(z, y)`` with z from N(0, I); (n,) -> (n, ...).
 
         Parameters
         ----------
@@ -232,7 +232,7 @@ class GenerativeAugmentationClassifier(GenerativeNet):
 
         Returns
         -------
-        ndarray of shape (n, *in_shape_)
+        ndarray of shape (n, ...)
             In the scale of the images of `fit`, uint8 ones in [0, 1].
 
         Raises
