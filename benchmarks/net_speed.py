@@ -15,7 +15,6 @@ import csv
 import multiprocessing
 import statistics
 import time
-from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -25,6 +24,7 @@ from torch import nn
 
 from skal import datasets
 from skal.nets import NetClassifier
+from skal.nets.papers import ResNet18
 
 RESULTS = Path(__file__).parent / "results"
 PREDICT_BATCH = 64  # what NetClassifier takes on a CPU; on a GPU it is 1024
@@ -53,45 +53,9 @@ class TwoLayerCNN(nn.Module):
         return self.layers(X)
 
 
-class Residual(nn.Module):
-    """Two 3 x 3 convolutions with batch normalisation, around them a shortcut."""
-
-    def __init__(self, before, after, stride):
-        super().__init__()
-        self.body = nn.Sequential(
-            nn.Conv2d(before, after, 3, stride, 1, bias=False),
-            nn.BatchNorm2d(after),
-            nn.ReLU(),
-            nn.Conv2d(after, after, 3, 1, 1, bias=False),
-            nn.BatchNorm2d(after),
-        )
-        same = before == after and stride == 1
-        project = (nn.Conv2d(before, after, 1, stride, bias=False), nn.BatchNorm2d(after))
-        self.shortcut = nn.Identity() if same else nn.Sequential(*project)
-
-    def forward(self, X):
-        return torch.relu(self.body(X) + self.shortcut(X))
-
-
-class ResNet18(nn.Module):
-    """ResNet-18 for 32 x 32 images (He et al. 2016, with a 3 x 3 stem)."""
-
-    def __init__(self):
-        super().__init__()
-        widths = [64, 64, 64, 128, 128, 256, 256, 512, 512]
-        blocks = [Residual(before, after, 1 + (before != after)) for before, after in pairwise(widths)]
-        self.layers = nn.Sequential(
-            nn.Conv2d(3, 64, 3, 1, 1, bias=False),
-            nn.BatchNorm2d(64),
-            nn.ReLU(),
-            *blocks,
-            nn.AdaptiveAvgPool2d(1),
-            nn.Flatten(),
-            nn.Linear(512, 10),
-        )
-
-    def forward(self, X):
-        return self.layers(X)
+def resnet18():
+    """ResNet-18 for ten classes of 32 x 32 images in colour."""
+    return ResNet18((3, 32, 32), n_classes=10)
 
 
 class BareLoop:
@@ -181,7 +145,7 @@ def rounds(args, n_threads):
     """One dict for each contender and round, as they come."""
     torch.set_num_threads(n_threads)
     X, y, pool = load(args)
-    ways = contenders(ResNet18 if args.resnet18 else TwoLayerCNN, args.batch_size, args.epochs, args.device)
+    ways = contenders(resnet18 if args.resnet18 else TwoLayerCNN, args.batch_size, args.epochs, args.device)
     for way in ways.values():  # first calls are slower
         way.fit(X[:640], y[:640]).predict_proba(pool[:640])
     for i in range(args.rounds):
@@ -214,7 +178,7 @@ def peak_memory(args, name, pipe):
     """Send how many MB the process grew while it fitted and scored; run in a fresh process."""
     torch.set_num_threads(1)
     X, y, pool = load(args)
-    way = contenders(ResNet18 if args.resnet18 else TwoLayerCNN, args.batch_size, 1, args.device)[name]
+    way = contenders(resnet18 if args.resnet18 else TwoLayerCNN, args.batch_size, 1, args.device)[name]
     before = high_water_mark()
     way.fit(X, y).predict_proba(pool)
     pipe.send(high_water_mark() - before)

@@ -86,7 +86,10 @@ def _pairs(images, masks, suffix):
     """The images by name, and the mask of each or None."""
     for folder in (images, masks):
         if not folder.is_dir():
-            raise ValueError(f"There is no folder {folder}.")
+            raise ValueError(
+                f"There is no folder {folder}; load_mask_folder takes a folder of images and one of "
+                "masks with the same names."
+            )
     if Path(suffix).name != suffix and suffix:
         raise ValueError(
             f"suffix={suffix!r} is a part of a name, such as '_mask', and can't lead to another folder."

@@ -195,7 +195,10 @@ def list_images(folder):
     """The images below a folder, and links that leave it; -> two lists of relative paths, sorted."""
     root, inside, outside = Path(folder).resolve(), [], []
     if not root.is_dir():
-        raise ValueError(f"{folder} is no folder.")
+        raise ValueError(
+            f"{folder} is no folder; pass the path of a folder of images, or of a store that skal ingest has "
+            "written, and check its spelling."
+        )
     for where, folders, files in os.walk(root, followlinks=False):
         linked = [name for name in folders if os.path.islink(os.path.join(where, name))]
         for name in [*files, *linked]:
