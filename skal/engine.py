@@ -67,7 +67,11 @@ def use_engine(engine):
     A worker of a cluster that dies is replaced by another one, with the same answer.
 
     Fits, the choice among points (k-center, k-means++, clusters) and whatever has a pool of less than
-    two blocks are computed by the process that asks.
+    two blocks are computed by the process that asks: exactly, and with the points of all rows.
+    `skal.strategies.InParts` lets workers choose, approximately.
+
+    Nets in workers use the GPU that their process sees. Of a machine with several, give each worker one: as
+    ``dask_cuda.LocalCUDACluster`` does, or with CUDA_VISIBLE_DEVICES set where a worker starts.
 
     Examples
     --------

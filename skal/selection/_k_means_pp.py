@@ -15,7 +15,7 @@ _LEAST, _MOST = 64, 1024
 _PASS = 8
 
 
-def k_means_pp(Z, n, rng, *, first=None, device="auto"):
+def k_means_pp(Z, n, rng, *, first=None, weights=None, device="auto"):
     """Positions of n rows by D^2 sampling; (n_rows, m) -> (n,) int, in the order of the draws.
 
     Draws, n - 1 times, a row with probability proportional to its squared distance to the nearest row chosen
@@ -35,7 +35,10 @@ def k_means_pp(Z, n, rng, *, first=None, device="auto"):
     rng : int, RandomState or None
         Fixes the draws.
     first : int, default=None
-        The first row; None draws it uniformly.
+        The first row; None draws it uniformly, or by `weights`.
+    weights : array-like of shape (n_rows,), default=None
+        At least 0: how many rows each row stands for, so that it is as likely as all of them together; None
+        is one each.
     device : "auto", "cpu" or a torch device, default="auto"
         Where large products of dense matrices are taken; "auto" is a GPU where torch is loaded and finds one.
         The rows chosen do not depend on it.
@@ -68,8 +71,9 @@ def k_means_pp(Z, n, rng, *, first=None, device="auto"):
         raise ValueError(f"k_means_pp was asked for n={n} of {len(rows)} rows; lower n.")
     if n == 0:
         return np.empty(0, dtype=np.intp)
-    chosen = [int(rng.randint(len(rows)) if first is None else first)]
-    table = _Table(rows, chosen)
+    weights = 1.0 if weights is None else np.asarray(weights, dtype=np.float64)
+    chosen = [_drawn(rng, len(rows), weights) if first is None else int(first)]
+    table = _Table(rows, weights, chosen)
     n_tried, size = 0, _LEAST
     while len(chosen) < n and table.mass > 0:
         proposed, limits = table.propose(rng, size)
@@ -111,11 +115,19 @@ def largest_norm(Z, seed=0):
     return Enclosure(as_rows(Z)).largest(seed)
 
 
+def _drawn(rng, n, weights):
+    """A row by its weight."""
+    if np.ndim(weights) == 0:
+        return int(rng.randint(n))
+    return int(rng.choice(n, p=weights / weights.sum()))
+
+
 class _Table:
     """Upper bounds of the squared distance to the nearest chosen row, by which rows are proposed."""
 
-    def __init__(self, rows, chosen):
+    def __init__(self, rows, weights, chosen):
         self._rows = rows
+        self._weights = weights
         self._bounds = np.full(len(rows), np.inf)
         self._n_known = 0
         self.renew(chosen)
@@ -123,14 +135,14 @@ class _Table:
     def renew(self, chosen):
         """Lower the bounds to what the rows chosen by now allow."""
         self._bounds = self._rows.nearest_on_grid(self._rows[chosen[self._n_known :]], self._bounds)
-        self._sums = self._bounds.cumsum()
+        self._sums = (self._bounds * self._weights).cumsum()
         self._n_known = len(chosen)
         if not np.isfinite(self.mass):
             raise ValueError("k_means_pp can't compare rows whose squared distances overflow; scale them.")
 
     @property
     def mass(self):
-        """The sum of all bounds; 0 once each row equals one that was chosen before the last renewal."""
+        """The weighted sum of all bounds; 0 once each row equals one chosen before the last renewal."""
         return self._sums[-1]
 
     def propose(self, rng, size):

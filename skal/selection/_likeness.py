@@ -26,7 +26,9 @@ class Cosine:
 
     def above(self, rows, columns):
         """At least the likeness of `rows` to `columns`, in single precision; (k,), slice -> (k, l)."""
-        cosines = self._single(rows) @ self._single(columns).T
+        # Of small matrices OpenBLAS multiplies what lies beside them, too, and may warn of that.
+        with np.errstate(over="ignore", under="ignore", invalid="ignore"):
+            cosines = self._single(rows) @ self._single(columns).T
         return (cosines.toarray() if sparse.issparse(cosines) else cosines) + self._error
 
     def exact(self, row, columns):

@@ -14,6 +14,7 @@ from skal.strategies.discriminative import DiscriminativeAL
 from skal.strategies.emoc import EMOC
 from skal.strategies.epig import EPIG
 from skal.strategies.gradient_length import ExpectedGradientLength
+from skal.strategies.in_parts import InParts
 from skal.strategies.lcmd import LCMD
 from skal.strategies.learning_loss import LearningLoss
 from skal.strategies.probcover import ProbCover
@@ -37,6 +38,7 @@ __all__ = [
     "EmbeddingStrategy",
     "Entropy",
     "ExpectedGradientLength",
+    "InParts",
     "LearningLoss",
     "LeastConfidence",
     "Margin",

@@ -222,6 +222,14 @@ class QueryStrategy(ClassNamePrefixFeaturesOutMixin, TransformerMixin, MetaEstim
         """Hook: the rows of `_select`, and facts about them, by name; by default none."""
         return self._select(X, n, rng), {}
 
+    def _put_forward(self, X, n, rng):
+        """Hook of `InParts`: n rows of a part, and how many of its rows each stands for, or None."""
+        return self._select_and_tell(X, n, rng)[0], None
+
+    def _select_among(self, X, weights, n, rng):
+        """Hook of `InParts`: n of the rows that parts put forward; `weights` is None, or one for each."""
+        return self._select_and_tell(X, n, rng)[0]
+
     def _fit(self, X, y, fit_params):
         """Hook: what to learn of the labelled rows; by default the model, where there is one."""
         model = self._model

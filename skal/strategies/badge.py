@@ -4,6 +4,7 @@ import numpy as np
 
 from skal.capabilities import predict_proba
 from skal.selection._k_means_pp import k_means_pp, largest_norm
+from skal.selection._lcmd import clusters
 from skal.selection._outer import OuterProducts
 from skal.strategies._embedding import EmbeddingStrategy
 
@@ -24,6 +25,9 @@ class BADGE(EmbeddingStrategy):
 
     Exact for nets, and for linear models alone or last in a pipeline. For all other models, such as forests,
     the row itself stands for h, flattened; scale the columns there, with ``embedding=StandardScaler()``.
+
+    Memory, of a pool on a disk: a block of rows, and the points of all, k + m numbers for k classes and m
+    coordinates, which beyond 1 GiB lie in a temporary file; `InParts` needs those of one part.
 
     Parameters
     ----------
@@ -75,8 +79,19 @@ class BADGE(EmbeddingStrategy):
         return self._gradients(X).squared_norms()
 
     def _select(self, X, n, rng):
+        return self._draw(self._gradients(X), n, rng)
+
+    def _put_forward(self, X, n, rng):
         gradients = self._gradients(X)
-        return k_means_pp(gradients, n, rng, first=largest_norm(gradients, self.seed_))
+        rows = self._draw(gradients, n, rng)
+        _, nearest = clusters(gradients, gradients[rows])
+        return rows, np.bincount(nearest, minlength=n)
+
+    def _select_among(self, X, weights, n, rng):
+        return self._draw(self._gradients(X), n, rng, weights)
+
+    def _draw(self, gradients, n, rng, weights=None):
+        return k_means_pp(gradients, n, rng, first=largest_norm(gradients, self.seed_), weights=weights)
 
     def _gradients(self, X):
         return last_layer_gradients(predict_proba(self.estimator_, X), self._embed(X))

@@ -28,6 +28,9 @@ class BatchBALD(DrawsStrategy):
     A label tells draws apart, and d draws hold ln d nats: with d = 20, ten labels may tell all that there is
     to tell, and the rows after these are chosen by little or by lot. Use more draws for larger batches.
 
+    Memory, of a pool on a disk: a block of rows with its draws, 256 MiB of draws of the best rows, and a
+    few numbers for each row.
+
     Parameters
     ----------
     estimator : classifier with sample_proba or None, default=None

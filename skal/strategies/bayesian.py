@@ -19,6 +19,8 @@ class BALD(DrawsStrategy):
     that is ambiguous under every draw scores 0: no label would tell which draw is right. *Row-wise*: a batch
     of the best rows may hold near copies; see `BatchBALD` and `StochasticBatch`.
 
+    Memory, of a pool on a disk: a block of rows with its draws, and a number for each row.
+
     Parameters
     ----------
     estimator : classifier with sample_proba or None, default=None
@@ -59,6 +61,8 @@ class MeanStd(DrawsStrategy):
 
     Scores a row by ``mean_c sqrt(mean_t p_tc^2 - (mean_t p_tc)^2)``. *Row-wise*.
 
+    Memory, of a pool on a disk: a block of rows with its draws, and a number for each row.
+
     Parameters
     ----------
     estimator : classifier with sample_proba or None, default=None
@@ -97,6 +101,8 @@ class VariationRatio(DrawsStrategy):
 
     Scores a row by ``1 - max_c mean_t p_tc`` (`kind` "mean") or by ``1 - f/T``, where f of T draws vote for
     the class that most of them choose ("vote"). *Row-wise*.
+
+    Memory, of a pool on a disk: a block of rows with its draws, and a number for each row.
 
     Parameters
     ----------

@@ -30,6 +30,8 @@ class ClusterMargin(EmbeddingStrategy):
     The authors cluster the whole pool once; here the candidates are clustered in each round, by the
     embedding that the model has by then.
 
+    Memory, of a pool on a disk: a block of rows, a number for each row, and the points of the candidates.
+
     Parameters
     ----------
     estimator : classifier with predict_proba or None, default=None

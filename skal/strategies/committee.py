@@ -20,6 +20,8 @@ class QueryByCommittee(DrawsStrategy):
 
     The committee is a list of models, classical and deep ones mixed, or any model with draws. *Row-wise*.
 
+    Memory, of a pool on a disk: a block of rows with its draws, and a number for each row.
+
     Parameters
     ----------
     estimator : list of classifiers, classifier with sample_proba, or None, default=None

@@ -26,6 +26,9 @@ class CoreSet(EmbeddingStrategy):
     one closest to the mean of all, and scores are *pool-relative*. So they are with "robust": minus
     the cover radius that the row alone would leave, which takes n x n comparisons.
 
+    Memory, of a pool on a disk: a block of rows, and the points of all, which beyond 1 GiB lie in a
+    temporary file; with "greedy", `InParts` needs those of one part.
+
     Parameters
     ----------
     estimator : classifier or None, default=None

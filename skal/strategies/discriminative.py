@@ -34,6 +34,9 @@ class DiscriminativeAL(EmbeddingStrategy):
     which part hangs on what the rows are, not on where they stand. `score`, and so ``select(X, 1)``, asks one
     such classifier about all rows. A larger batch is chosen from those parts, as published.
 
+    Memory, of a pool on a disk: a block of rows, and the points of all, which beyond 1 GiB lie in a
+    temporary file; `InParts` needs those of one part.
+
     Parameters
     ----------
     estimator : classifier or None, default=None

@@ -46,6 +46,9 @@ class EMOC(EmbeddingStrategy):
     them, as in ``ActiveLearner(LogisticRegression(), EMOC(GaussianProcessRegressor(kernel, alpha=0.1)))``.
     f is then the posterior means; `output` and `layers` are left aside.
 
+    Memory, of a pool on a disk: a block of rows, and the points of all, k + m numbers for k classes and m
+    coordinates, which beyond 1 GiB lie in a temporary file.
+
     Parameters
     ----------
     estimator : classifier with predict_proba, GaussianProcessRegressor or None, default=None

@@ -22,6 +22,9 @@ class EPIG(DrawsStrategy):
     matters. *Pool-relative* without `targets`: these are then a random part of the rows passed; with
     them, row-wise.
 
+    Memory, of a pool on a disk: a block of rows with its draws, the draws of the targets, and a number
+    for each row.
+
     Parameters
     ----------
     estimator : classifier with sample_proba or None, default=None

@@ -20,6 +20,8 @@ class ExpectedGradientLength(EmbeddingStrategy):
     Exact for nets, and for linear models alone or last in a pipeline. For all other models, such as forests,
     the row itself stands for h, flattened; scale the columns there, with ``embedding=StandardScaler()``.
 
+    Memory, of a pool on a disk: a block of rows, and a number for each row.
+
     Parameters
     ----------
     estimator : classifier with predict_proba or None, default=None

@@ -23,6 +23,9 @@ class LCMD(EmbeddingStrategy):
     squared distances in its cluster, and D the largest of them. So the farthest row of a cluster scores S,
     and the row with the best score is the first that is selected. In squared units of the features.
 
+    Memory, of a pool on a disk: a block of rows, and the points of all, which beyond 1 GiB lie in a
+    temporary file; `InParts` needs those of one part.
+
     Parameters
     ----------
     estimator : classifier or None, default=None

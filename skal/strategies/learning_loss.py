@@ -33,6 +33,9 @@ class LearningLoss(EmbeddingStrategy):
     embedding, which share of them has a smaller loss than a given row. These losses are those of models that
     were not trained on the row: `cv` more fits each time. *Stochastic*; *row-wise* where `subset` is None.
 
+    Memory, of a pool on a disk: a block of rows, and a number for each row; in the cheap form the points
+    of all that are scored.
+
     Parameters
     ----------
     estimator : classifier with predict_proba or None, default=None

@@ -37,6 +37,9 @@ class ProbCover(EmbeddingStrategy):
     rows of all. Scores a row by the number of uncovered rows within the radius, or, when all are covered, by
     its distance to the nearest labelled one.
 
+    Memory, of a pool on a disk: a block of rows, and the points of all, which beyond 1 GiB lie in a
+    temporary file; `InParts` needs those of one part.
+
     Parameters
     ----------
     estimator : classifier or None, default=None

@@ -12,6 +12,8 @@ class Random(QueryStrategy):
     Every row has the same chance. Needs no model and no labels, so it also chooses the first rows of
     a pool. *Stochastic*: scores are uniform in [0, 1) and, for an int seed, repeat themselves.
 
+    Memory: a number for each row; no row is read.
+
     Parameters
     ----------
     estimator : classifier or None, default=None

@@ -21,6 +21,8 @@ class StratifiedRandom(QueryStrategy):
     from all rows alike, and so is all of it where nothing is predicted. In segmentation this is the baseline
     to beat. *Stochastic*: `score` is the share of the row that is predicted to be foreground.
 
+    Memory, of a pool on a disk: a block of rows, and a number for each row and class.
+
     Parameters
     ----------
     estimator : classifier with predict_proba or None, default=None

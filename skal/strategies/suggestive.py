@@ -31,6 +31,9 @@ class SuggestiveAnnotation(EmbeddingStrategy):
     ``EnsembleClassifier(net, 4, bootstrap=True)``, whose embedding is that of all members side by side. Other
     models are asked for their draws: the trees of a forest, or dropout masks of a net.
 
+    Memory, of a pool on a disk: a block of rows, and the points of all, which beyond 1 GiB lie in a
+    temporary file; `InParts` needs those of one part.
+
     Parameters
     ----------
     estimator : classifier with sample_proba or None, default=None

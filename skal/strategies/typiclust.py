@@ -30,6 +30,9 @@ class TypiClust(EmbeddingStrategy):
     cluster, from 0, plus a decreasing function of the mean distance, in (0, 1/2]. `select` clusters
     anew for its n, so a batch is not the rows of the best scores.
 
+    Memory, of a pool on a disk: a block of rows, and the points of all, which beyond 1 GiB lie in a
+    temporary file; `InParts` needs those of one part.
+
     Parameters
     ----------
     estimator : classifier or None, default=None

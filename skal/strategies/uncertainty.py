@@ -50,6 +50,8 @@ class LeastConfidence(_Uncertainty):
 
     Scores a row by ``1 - max_c p_c``. *Row-wise*; looks at the likeliest class only.
 
+    Memory, of a pool on a disk: a block of rows, and a number for each row.
+
     Parameters
     ----------
     estimator : classifier with predict_proba or None, default=None
@@ -85,6 +87,8 @@ class Margin(_Uncertainty):
 
     Scores a row by ``1 - (p_(1) - p_(2))``, p sorted downwards. *Row-wise*. The default of
     `ActiveLearner`: cheap, and hard to beat with small batches.
+
+    Memory, of a pool on a disk: a block of rows, and a number for each row.
 
     Parameters
     ----------
@@ -124,6 +128,8 @@ class Entropy(_Uncertainty):
     Scores a row by ``- sum_c p_c ln p_c``, in nats. *Row-wise*; looks at all classes, also at those
     that are out of the question. With `n_draws` this is the predictive entropy of deep Bayesian active
     learning.
+
+    Memory, of a pool on a disk: a block of rows, and a number for each row.
 
     Parameters
     ----------

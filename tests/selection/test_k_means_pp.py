@@ -200,3 +200,26 @@ def test_a_torch_device_changes_no_row(monkeypatch):
     rows = k_means_pp(OuterProducts(A, H), 60, 3)
     monkeypatch.setattr(_enclosure, "_WORTH_A_GPU", 0)
     np.testing.assert_array_equal(k_means_pp(OuterProducts(A, H), 60, 3, device=torch.device("cpu")), rows)
+
+
+@pytest.mark.parametrize("first", [None, 1])
+def test_a_weight_is_as_good_as_so_many_copies(first):
+    _, _, G = gradients(5, k=2, m=2, seed=3)
+    weights = np.array([3, 1, 0, 2, 4])
+    rng = np.random.RandomState(0)
+    starts = range(5) if first is None else [first]
+    sequences = [(start, row) for start in starts for row in range(5)]
+    distances = ((G[:, np.newaxis] - G) ** 2).sum(axis=-1) * weights
+    of_first = weights / weights.sum() if first is None else np.arange(5) == first
+    expected = np.array([of_first[s] * distances[s, row] / distances[s].sum() for s, row in sequences])
+    drawn = [tuple(k_means_pp(G, 2, rng, first=first, weights=weights).tolist()) for _ in range(1000)]
+    counts = np.array([drawn.count(sequence) for sequence in sequences])
+    assert counts[expected == 0].sum() == 0
+    assert chisquare(counts[expected > 0], 1000 * expected[expected > 0]).pvalue > 1e-3
+
+
+def test_rows_of_no_weight_come_last():
+    Z = np.arange(6.0)[:, np.newaxis]
+    rows = k_means_pp(Z, 6, 0, first=5, weights=[0, 1, 0, 1, 1, 1])
+    assert set(rows[:4]) == {1, 3, 4, 5}
+    assert set(rows[4:]) == {0, 2}
