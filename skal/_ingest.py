@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import os
 import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -15,7 +16,7 @@ import numpy as np
 from tqdm import tqdm
 
 from skal._runs import writable_folder, write_atomically
-from skal.containers._images import MAX_PIXELS, decode, list_images
+from skal.containers._images import MAX_PIXELS, decode, leads_outside, list_images
 from skal.containers._protocol import fingerprint_of
 from skal.containers._store import IMAGES, MANIFEST, load_zarr
 
@@ -23,7 +24,7 @@ __all__ = ["Skipped", "ingest", "run"]
 
 STATE, SKIPPED = "ingest.json", "skipped.csv"
 
-_AT_ONCE = 16  # images that a worker decodes before it reports
+_AT_ONCE = 64  # images that a worker decodes before it reports
 _BLOCK_VALUES = 2**22  # of a block, 4 MiB of uint8
 _MANIFEST_FIELDS = ("row", "path", "label")
 
@@ -171,7 +172,7 @@ def _decoded(folder, paths, options, n_jobs) -> Iterator:
     """The pixels of each image, or the reason why there are none, in order, from several processes."""
     parts = (paths[start : start + _AT_ONCE] for start in range(0, len(paths), _AT_ONCE))
     parallel = joblib.Parallel(n_jobs=n_jobs, return_as="generator", pre_dispatch="4 * n_jobs")
-    root = folder.resolve()
+    root = os.path.realpath(folder)
     for part in parallel(joblib.delayed(_decode_all)(root, part, options) for part in parts):
         yield from part
 
@@ -182,12 +183,13 @@ def _decode_all(root, paths, options):
 
 def _decode_one(root, path, options):
     """Pixels and None, or None and a reason."""
-    if not (root / path).resolve().is_relative_to(root):  # a link that has been changed meanwhile
+    file = os.path.join(root, path)
+    if leads_outside(file, root):  # a link that has been changed meanwhile
         return None, "is a link that leaves the folder"
     try:
-        return decode(root / path, **options), None
+        return decode(file, **options), None
     except (OSError, SyntaxError, ValueError) as error:
-        return None, str(error).replace(str(root), root.name)
+        return None, str(error).replace(root, os.path.basename(root))
 
 
 def _batches(decoded, n_images):

@@ -21,6 +21,7 @@ __all__ = [
     "decode",
     "image_folder",
     "is_paths",
+    "leads_outside",
     "list_images",
 ]
 
@@ -116,7 +117,7 @@ class ImageFiles(Container):
 
     def _read(self, row):
         path = self._path(row)
-        if self.folder is not None and not Path(path).resolve().is_relative_to(self.folder):
+        if self.folder is not None and leads_outside(path, self.folder):
             raise ValueError(f"{self.name(row)} leads out of the folder {self.folder}, and is not read.")
         try:
             return self._decode(path)
@@ -193,26 +194,31 @@ def image_folder(folder, **options):
 
 def list_images(folder):
     """The images below a folder, and links that leave it; -> two lists of relative paths, sorted."""
-    root, inside, outside = Path(folder).resolve(), [], []
-    if not root.is_dir():
+    root, inside, outside = os.path.realpath(folder), [], []
+    if not os.path.isdir(root):
         raise ValueError(
             f"{folder} is no folder; pass the path of a folder of images, or of a store that skal ingest has "
             "written, and check its spelling."
         )
     for where, folders, files in os.walk(root, followlinks=False):
-        linked = [name for name in folders if os.path.islink(os.path.join(where, name))]
+        linked = {name for name in folders if os.path.islink(os.path.join(where, name))}
         for name in [*files, *linked]:
-            path = Path(where, name)
-            shown = path.relative_to(root).as_posix()
-            if name.startswith(".") or not (name in linked or path.suffix.lower() in SUFFIXES):
+            if name.startswith(".") or not (name in linked or name.lower().endswith(SUFFIXES)):
                 continue
-            leaves = not path.resolve().is_relative_to(root)
-            if leaves:
+            path = os.path.join(where, name)
+            shown = path[len(os.path.join(root, "")) :].replace(os.sep, "/")
+            if os.path.islink(path) and leads_outside(path, root):
                 outside.append(shown)
             elif name not in linked:  # what a linked folder inside holds is found where it is
                 inside.append(shown)
         folders[:] = [name for name in folders if not name.startswith(".")]
     return sorted(inside), sorted(outside)
+
+
+def leads_outside(path, folder):
+    """Whether a path, with all links followed, lies outside of a folder, which is resolved already."""
+    path = os.path.realpath(path)
+    return path != os.fspath(folder) and not path.startswith(os.path.join(folder, ""))
 
 
 def is_paths(X):
