@@ -23,7 +23,8 @@ def block_wise(function=None, *, axis=0, door=at_the_door):
     Parameters
     ----------
     function : callable
-        ``function(owner, X, ...)`` -> an array; where X is in memory it is called as it is.
+        ``function(owner, X, ...)`` -> an array, or a tuple of arrays; where X is in memory it is called as
+        it is.
     axis : int, default=0
         The axis of the rows in an answer.
     door : callable, default=at_the_door
@@ -54,22 +55,44 @@ class _Asked:
 def answered(function, X, axis=0):
     """A function of rows, of each block of a view, in one array; of anything else at once.
 
-    An answer of more than a gigabyte is kept in a file that has no name and ends with the array.
+    An answer of more than a gigabyte is kept in a file that has no name and ends with the array. Of a
+    function with several answers, in a tuple, each is an array.
     """
     if not is_view(X):
         return function(X)
     if len(X) <= X.block_rows:
         return function(X.read())
-    result, parts = None, []
-    for rows, part in mapped(function, X):
-        if isinstance(part, np.ndarray) and part.dtype.kind in "fiub" and part.ndim > axis:
-            result = _reserved(part, axis, len(X)) if result is None else result
-            result[(slice(None),) * axis + (rows,)] = part
+    answers = None
+    for rows, answer in mapped(function, X):
+        parts = answer if isinstance(answer, tuple) else (answer,)
+        answers = answers or [_Answer(axis, len(X)) for _ in parts]
+        for whole, part in zip(answers, parts, strict=True):
+            whole.add(rows, part)
+    wholes = tuple(whole.array() for whole in answers)
+    return wholes if isinstance(answer, tuple) else wholes[0]
+
+
+class _Answer:
+    """An array that is filled with the answers for blocks of rows."""
+
+    def __init__(self, axis, n):
+        self._axis, self._n = axis, n
+        self._filled, self._parts = None, []
+
+    def add(self, rows, part):
+        """What a function said of a slice of the rows."""
+        if isinstance(part, np.ndarray) and part.dtype.kind in "fiub" and part.ndim > self._axis:
+            self._filled = _reserved(part, self._axis, self._n) if self._filled is None else self._filled
+            self._filled[(slice(None),) * self._axis + (rows,)] = part
         else:  # texts of other lengths, objects, sparse rows
-            parts.append(part)
-    if parts:
-        return sparse.vstack(parts, format="csr") if sparse.issparse(parts[0]) else np.concatenate(parts)
-    return result
+            self._parts.append(part)
+
+    def array(self):
+        """All of it."""
+        if not self._parts:
+            return self._filled
+        is_sparse = sparse.issparse(self._parts[0])
+        return sparse.vstack(self._parts, format="csr") if is_sparse else np.concatenate(self._parts)
 
 
 def _reserved(part, axis, n):

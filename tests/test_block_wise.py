@@ -64,3 +64,11 @@ def test_a_large_answer_is_kept_in_a_file(monkeypatch):
     np.testing.assert_array_equal(found, X * 2)
     strategy = CoreSet(random_state=0).fit(X[:5])
     np.testing.assert_array_equal(strategy.select(as_pool(X), 20), strategy.select(X, 20))
+
+
+def test_several_answers_are_an_array_each():
+    found = answered(lambda X: (X.sum(axis=1), sparse.csr_array(X), X[:, :0]), as_pool(X))
+    assert isinstance(found, tuple)
+    np.testing.assert_array_equal(found[0], X.sum(axis=1))
+    np.testing.assert_array_equal(found[1].toarray(), X)
+    assert found[2].shape == (150, 0)

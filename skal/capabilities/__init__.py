@@ -13,6 +13,7 @@ from skal.capabilities._embedding import (
     fit_transformer,
     has_embedding,
     is_fitted,
+    proba_and_embedding,
     transform,
 )
 from skal.capabilities._loss import predict_loss
@@ -46,6 +47,7 @@ __all__ = [
     "mark_for",
     "predict_loss",
     "predict_proba",
+    "proba_and_embedding",
     "proba_blocks",
     "require",
     "sample_proba",

@@ -10,6 +10,8 @@ from sklearn.utils.validation import check_is_fitted
 
 from skal._block_wise import block_wise
 from skal._rows import in_memory, n_rows
+from skal.capabilities._answers import check_probabilities
+from skal.capabilities._asking import predict_proba
 from skal.capabilities._models import innermost, is_skorch_net, is_torch_module, name_of, opened
 
 
@@ -65,6 +67,55 @@ def embed(model, X, layer=None):
     else:
         return as_points(X, "the model", n_rows(X))
     return as_points(Z, f"{name_of(model)}.embed", n_rows(X))
+
+
+@block_wise
+def proba_and_embedding(model, X, layer=None):
+    """Class probabilities and embedding of rows; of a `NetClassifier` both come of one pass.
+
+    Parameters
+    ----------
+    model : classifier
+        Fitted. Pipelines, searches and frozen estimators are opened.
+    X : array-like of shape (n, ...)
+        Rows.
+    layer : str or None, default=None
+        See `embed`.
+
+    Returns
+    -------
+    proba : ndarray of shape (n, n_classes)
+    Z : ndarray or csr_matrix of shape (n, m)
+
+    Raises
+    ------
+    TypeError, ValueError
+        As `predict_proba` and `embed`.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> from sklearn.linear_model import LogisticRegression
+    >>> X, y = load_iris(return_X_y=True)
+    >>> proba, Z = proba_and_embedding(LogisticRegression(max_iter=1000).fit(X, y), X)
+    >>> proba.shape, Z.shape
+    ((150, 3), (150, 4))
+    """
+    inner = innermost(model)
+    if not _answers_at_once(inner):
+        return predict_proba(model, X), embed(model, X, layer)
+    inner, X = opened(model, X)
+    proba, Z = inner.proba_and_embedding(X, layer)
+    proba = check_probabilities(proba, inner, "predict_proba", (n_rows(X),))
+    return proba, as_points(Z, f"{name_of(inner)}.embed", n_rows(X))
+
+
+def _answers_at_once(model):
+    """Whether a net's answers and embedding are what `NetClassifier` makes of them, which takes one pass."""
+    own = next((kind for kind in type(model).__mro__ if "proba_and_embedding" in vars(kind)), None)
+    return own is not None and all(
+        getattr(type(model), name) is getattr(own, name) for name in ("predict_proba", "embed")
+    )
 
 
 def has_embedding(model):

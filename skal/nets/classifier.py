@@ -339,6 +339,35 @@ class NetClassifier(SkorchNet):
         self.check_is_fitted()
         return embedding.embed(self, X if is_foreign(X) else check_rows(self, X, reset=False), layer)
 
+    def proba_and_embedding(self, X, layer=None):
+        """The answers of `predict_proba` and of `embed`, of one pass; -> (n, n_classes), (n, m).
+
+        With `mc_dropout`, whose answers come of many passes, they are asked for one after the other.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, ...), dict of arrays or torch Dataset
+            The rows.
+        layer : str or None, default=None
+            See `embed`.
+
+        Returns
+        -------
+        proba : ndarray of float64 of shape (n, n_classes)
+        Z : ndarray of shape (n, m)
+        """
+        if self.mc_dropout is not None:
+            return self.predict_proba(X), self.embed(X, layer)
+        return self._proba_and_embedding(X, layer)
+
+    @block_wise(door=at_the_net)
+    def _proba_and_embedding(self, X, layer):
+        self.check_is_fitted()
+        X = X if is_foreign(X) else check_rows(self, X, reset=False)
+        answers, Z = embedding.answer_and_embed(self, X, layer)
+        logits = torch.from_numpy(answers).double()
+        return as_distribution(self._get_predict_nonlinearity()(logits).numpy(), self), Z
+
     @property
     def transform(self):
         """Nothing: with an attribute of that name, scikit-learn would take a net for a transformer."""

@@ -39,8 +39,31 @@ def embed(model, X, layer=None, seed=0):
         If the module has no such layer, or has not run it; without `layer`, if it runs no linear layer.
     """
     source = open_source(model)
+
+    def activations(batch):
+        _run(source, batch, seen, layer)
+        return (_as_table(seen[-1], n_rows(batch)),)
+
     with source.isolated(seed), torch.no_grad(), _watched(source, layer) as seen:
-        return _gathered(source, X, lambda batch: _batch_embedding(source, batch, seen, layer))
+        return _gathered(source, X, activations)[0]
+
+
+def answer_and_embed(model, X, layer=None, seed=0):
+    """What the module returns, and the activations of one layer, in the same pass; see `embed`.
+
+    Returns
+    -------
+    answers : ndarray of shape (n, k)
+    Z : ndarray of shape (n, m)
+    """
+    source = open_source(model)
+
+    def both(batch):
+        answers = _run(source, batch, seen, layer)
+        return _as_table(answers, n_rows(batch)), _as_table(seen[-1], n_rows(batch))
+
+    with source.isolated(seed), torch.no_grad(), _watched(source, layer) as seen:
+        return _gathered(source, X, both)
 
 
 def spatial_means(model, X, layer, example, seed=0):
@@ -67,27 +90,30 @@ def spatial_means(model, X, layer, example, seed=0):
             layer = find_encoder(module, lambda: source.forward(example), len(example))
         _named_layer(source, layer)
         with tapped(module, [layer]) as seen:
-            return _gathered(source, X, lambda batch: _batch_means(source, batch, seen, layer))
+            return _gathered(source, X, lambda batch: (_batch_means(source, batch, seen, layer),))[0]
 
 
 def outputs(module, X):
     """What a module returns for all rows, in evaluation mode, flattened; (n, ...) -> (n, m)."""
     source = open_source(module)
     with source.isolated(0), torch.no_grad():
-        return _gathered(source, X, lambda batch: _as_table(source.forward(_padded(batch)), n_rows(batch)))
+        return _gathered(
+            source, X, lambda batch: (_as_table(source.forward(_padded(batch)), n_rows(batch)),)
+        )[0]
 
 
 def _gathered(source, X, function):
-    """What a function makes of each batch, in one array."""
+    """The tables that a function makes of each batch, each in one array."""
     source.set_training(False)
-    Z, start = np.empty((0, 0), dtype=np.float32), 0
+    tables, start = [np.empty((0, 0), dtype=np.float32)] * 2, 0
     for batch in source.batches(X):
-        part = function(batch)
+        parts = function(batch)
         if start == 0:
-            Z = np.empty((source.n_rows(X), part.shape[1]), dtype=part.dtype)
-        Z[start : start + len(part)] = part
-        start += len(part)
-    return Z
+            tables = [np.empty((source.n_rows(X), part.shape[1]), dtype=part.dtype) for part in parts]
+        for table, part in zip(tables, parts, strict=True):
+            table[start : start + len(part)] = part
+        start += len(parts[0])
+    return tables
 
 
 @contextmanager
@@ -126,11 +152,12 @@ def _layers_by_name(module):
     return {name: layer for name, layer in module.named_modules() if name}
 
 
-def _batch_embedding(source, batch, seen, layer):
+def _run(source, batch, seen, layer):
+    """What the module returns for a batch; the layer has run, too."""
     seen.clear()
-    source.forward(_padded(batch))
+    answers = source.forward(_padded(batch))
     if seen:
-        return _as_table(seen[-1], n_rows(batch))
+        return answers
     if layer is None:
         raise ValueError(
             f"{source.name} runs no linear layer, whose input would be the embedding; name one with layer="

@@ -90,6 +90,12 @@ class EmbeddingStrategy(QueryStrategy):
             )
         return capabilities.embed(model, X, self.layer)
 
+    def _proba_and_points(self, X):
+        """Class probabilities, (n, n_classes), and the points of rows, (n, m)."""
+        if self.embedding is None:
+            return capabilities.proba_and_embedding(self.estimator_, X, self.layer)
+        return capabilities.predict_proba(self.estimator_, X), self._embed(X)
+
     def _with_labeled(self, Z):
         """The points of the labelled rows, then those of Z."""
         if n_rows(self.labeled_embedding_) == 0:

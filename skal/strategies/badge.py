@@ -2,7 +2,6 @@
 
 import numpy as np
 
-from skal.capabilities import predict_proba
 from skal.selection._k_means_pp import k_means_pp, largest_norm
 from skal.selection._lcmd import clusters
 from skal.selection._outer import OuterProducts
@@ -94,7 +93,7 @@ class BADGE(EmbeddingStrategy):
         return k_means_pp(gradients, n, rng, first=largest_norm(gradients, self.seed_), weights=weights)
 
     def _gradients(self, X):
-        return last_layer_gradients(predict_proba(self.estimator_, X), self._embed(X))
+        return last_layer_gradients(*self._proba_and_points(X))
 
 
 def last_layer_gradients(proba, Z):

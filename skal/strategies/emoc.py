@@ -5,7 +5,6 @@ from numbers import Integral
 import numpy as np
 from sklearn.preprocessing import normalize
 
-from skal import capabilities
 from skal._changes import emoc, gaussian_process_emoc
 from skal._compat import Interval, InvalidParameterError, StrOptions
 from skal._rows import n_rows, take
@@ -165,7 +164,7 @@ class EMOC(EmbeddingStrategy):
         return self._change_of_last_layer(X, references)
 
     def _change_of_last_layer(self, X, references):
-        proba, Z = capabilities.predict_proba(self.estimator_, X), self._embed(X)
+        proba, Z = self._proba_and_points(X)
         Z = normalize(Z) if self.normalize else Z
         labels = self._labels(proba.shape[1])
         return emoc(proba, Z, proba[references], Z[references], output=self.output, labels=labels)

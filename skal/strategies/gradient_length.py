@@ -2,7 +2,6 @@
 
 from skal._block_wise import answered
 from skal._changes import expected_gradient_length
-from skal.capabilities import predict_proba
 from skal.strategies._embedding import EmbeddingStrategy
 
 __all__ = ["ExpectedGradientLength"]
@@ -67,4 +66,4 @@ class ExpectedGradientLength(EmbeddingStrategy):
         return answered(self._gradient_length, X)
 
     def _gradient_length(self, X):
-        return expected_gradient_length(predict_proba(self.estimator_, X), self._embed(X))
+        return expected_gradient_length(*self._proba_and_points(X))

@@ -3,7 +3,6 @@
 import numpy as np
 
 from skal._compat import StrOptions
-from skal.capabilities import predict_proba
 from skal.capabilities._answers import check_probabilities
 from skal.selection._lcmd import clusters, lcmd
 from skal.strategies._embedding import EmbeddingStrategy
@@ -118,7 +117,7 @@ class LCMD(EmbeddingStrategy):
     def _features(self, X):
         if self.features == "embedding":
             return self._embed(X)
-        return last_layer_gradients(predict_proba(self.estimator_, X), self._embed(X))
+        return last_layer_gradients(*self._proba_and_points(X))
 
     def _labeled_features(self):
         if self.features == "embedding":

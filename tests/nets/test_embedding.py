@@ -3,11 +3,17 @@
 import numpy as np
 import pytest
 import torch
+from sklearn.base import clone
+from sklearn.frozen import FrozenEstimator
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 from skorch import NeuralNetClassifier
 from torch import nn
 
-from skal import NetClassifier
+from skal import NetClassifier, as_pool, capabilities
+from skal.capabilities import proba_and_embedding
 from skal.nets.embedding import embed, outputs
+from skal.strategies import BADGE, EMOC, LCMD, ExpectedGradientLength
 
 rng = np.random.RandomState(0)
 X, y = rng.normal(size=(90, 6)).astype(np.float32), np.arange(90) % 3
@@ -126,3 +132,58 @@ def test_outputs_of_an_encoder_are_flattened_in_evaluation_mode():
 
 def test_no_rows_have_no_embedding(net):
     assert len(embed(net.module_, X[:0])) == 0
+
+
+@pytest.mark.parametrize("n", [1, 17, 64, 90])
+@pytest.mark.parametrize("layer", [None, "body"])
+def test_answers_and_embedding_of_one_pass_have_the_bits_of_two(net, n, layer, monkeypatch):
+    expected = net.predict_proba(X[:n]), net.embed(X[:n], layer)
+    n_passes = []
+    forward = Backbone.forward
+    monkeypatch.setattr(Backbone, "forward", lambda self, X: n_passes.append(len(X)) or forward(self, X))
+    for found in (net.proba_and_embedding(X[:n], layer), proba_and_embedding(net, X[:n], layer)):
+        for ours, theirs in zip(found, expected, strict=True):
+            np.testing.assert_array_equal(ours, theirs)
+    n_alone = len(n_passes)
+    net.predict_proba(X[:n])
+    assert n_alone == 2 * (len(n_passes) - n_alone)
+
+
+def test_the_mean_over_masks_is_the_answer_where_the_net_drops_out(net):
+    dropping = NetClassifier(Backbone, max_epochs=1, mc_dropout=3, random_state=0).fit(X, y)
+    proba, Z = dropping.proba_and_embedding(X)
+    np.testing.assert_array_equal(proba, dropping.predict_proba(X))
+    np.testing.assert_array_equal(Z, dropping.embed(X))
+
+
+@pytest.mark.parametrize("method", ["predict_proba", "embed"])
+def test_a_subclass_with_an_answer_of_its_own_gives_it(method):
+    class Own(NetClassifier):
+        pass
+
+    def own(self, X, *args):
+        return getattr(NetClassifier, method)(self, X, *args)[:, ::-1]
+
+    setattr(Own, method, own)
+    net = Own(Backbone, max_epochs=1, random_state=0).fit(X, y)
+    proba, Z = proba_and_embedding(net, X)
+    np.testing.assert_array_equal(proba, net.predict_proba(X))
+    np.testing.assert_array_equal(Z, net.embed(X))
+
+
+@pytest.mark.parametrize("strategy", [BADGE(), EMOC(), ExpectedGradientLength(), LCMD(features="gradient")])
+def test_strategies_run_a_net_once(net, strategy, monkeypatch):
+    strategy = clone(strategy).set_params(estimator=FrozenEstimator(net), random_state=0).fit(X[:9], y[:9])
+    rows, forward = [], Backbone.forward
+    monkeypatch.setattr(Backbone, "forward", lambda self, X: rows.append(len(X)) or forward(self, X))
+    strategy.select(X, 3)
+    assert sum(rows) == len(X)
+
+
+def test_a_pipeline_and_a_pool_are_asked_once_too(tmp_path):
+    model = make_pipeline(StandardScaler(), NetClassifier(Backbone, max_epochs=1, random_state=0)).fit(X, y)
+    np.save(tmp_path / "X.npy", X)
+    for rows in (X, as_pool(np.load(tmp_path / "X.npy", mmap_mode="r"))):
+        proba, Z = proba_and_embedding(FrozenEstimator(model), rows)
+        np.testing.assert_array_equal(proba, model.predict_proba(X))
+        np.testing.assert_array_equal(Z, capabilities.embed(model, X))
