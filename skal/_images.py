@@ -130,6 +130,7 @@ def mask_values(masks, ignore_index):
     """The labels that occur in masks, sorted, `ignore_index` left aside; -> (k,)."""
     masks = [mask for mask in masks if mask is not None]
     number_type = np.result_type(*{mask.dtype for mask in masks}) if masks else np.dtype(int)
+    number_type = np.dtype(int) if number_type.kind == "f" else number_type  # of uint64 beside int64
     found = set().union(*map(_values, masks)) - {ignore_index}
     return np.array(sorted(found)).astype(number_type)
 

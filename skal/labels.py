@@ -139,7 +139,7 @@ def vocabulary(y, unlabeled="auto"):
     """
     y = as_array(y)
     if are_masks(y):
-        return mask_values(y, _pixel_mark(unlabeled))
+        return mask_values(y, _pixel_mark(unlabeled)).astype(np.int64)
     try:
         return np.unique(y)
     except TypeError as error:

@@ -59,6 +59,9 @@ STRATEGIES = [
 ]
 
 
+SAMPLES = (STRATEGIES[-3], STRATEGIES[-1])
+
+
 @pytest.fixture(scope="module")
 def client():
     cluster = distributed.LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None)
@@ -105,7 +108,7 @@ def test_bits_are_equal_with_any_number_of_threads(strategy, pool):
 
 
 def test_bits_are_equal_on_a_cluster(client, pool):
-    for strategy in map(fitted, (STRATEGIES[0], STRATEGIES[2], STRATEGIES[5], STRATEGIES[9], STRATEGIES[-1])):
+    for strategy in map(fitted, (STRATEGIES[0], STRATEGIES[2], STRATEGIES[5], STRATEGIES[9], *SAMPLES)):
         serial = answers(strategy, pool)
         assert_equal(answers(strategy, pool, client), serial)
         assert_equal(answers(strategy, X, client), serial)
@@ -116,13 +119,19 @@ def test_bits_do_not_hang_on_the_number_of_workers(client, pool):
     serial = [answers(strategy, pool) for strategy in strategies]
     try:
         for n_workers in (1, 3):
-            client.cluster.scale(n_workers)
-            while len(client.nthreads()) != n_workers:
-                time.sleep(0.05)
+            scale(client, n_workers)
             for strategy, expected in zip(strategies, serial, strict=True):
                 assert_equal(answers(strategy, pool, client), expected)
     finally:
-        client.cluster.scale(2)
+        scale(client, 2)
+
+
+def scale(client, n_workers, seconds=60):
+    client.cluster.scale(n_workers)
+    deadline = time.monotonic() + seconds
+    while len(client.nthreads()) != n_workers:
+        assert time.monotonic() < deadline, f"The cluster has {client.nthreads()}, and not {n_workers}."
+        time.sleep(0.05)
 
 
 def test_processes_of_joblib(pool):

@@ -111,10 +111,14 @@ def proba_and_embedding(model, X, layer=None):
 
 
 def _answers_at_once(model):
-    """Whether a net's answers and embedding are what `NetClassifier` makes of them, which takes one pass."""
+    """Whether a net's answers and embedding are what the owner of its method makes of them in one pass.
+
+    Not so where a subclass, or the object itself, has an answer or a part of the inference of its own.
+    """
     own = next((kind for kind in type(model).__mro__ if "proba_and_embedding" in vars(kind)), None)
-    return own is not None and all(
-        getattr(type(model), name) is getattr(own, name) for name in ("predict_proba", "embed")
+    return own is not None and not any(
+        name in vars(model) or getattr(type(model), name, None) is not getattr(own, name, None)
+        for name in ("predict_proba", "embed", "evaluation_step", "forward_iter", "_outputs")
     )
 
 

@@ -342,7 +342,8 @@ class NetClassifier(SkorchNet):
     def proba_and_embedding(self, X, layer=None):
         """The answers of `predict_proba` and of `embed`, of one pass; -> (n, n_classes), (n, m).
 
-        With `mc_dropout`, whose answers come of many passes, they are asked for one after the other.
+        With `mc_dropout`, whose answers come of many passes, they are asked for one after the other. A module
+        that draws while it predicts draws once for both, as in `embed`.
 
         Parameters
         ----------
@@ -365,8 +366,9 @@ class NetClassifier(SkorchNet):
         self.check_is_fitted()
         X = X if is_foreign(X) else check_rows(self, X, reset=False)
         answers, Z = embedding.answer_and_embed(self, X, layer)
-        logits = torch.from_numpy(answers).double()
-        return as_distribution(self._get_predict_nonlinearity()(logits).numpy(), self), Z
+        with self._isolated("predict"):
+            proba = self._get_predict_nonlinearity()(torch.from_numpy(answers).double()).numpy()
+        return as_distribution(proba, self), Z
 
     @property
     def transform(self):

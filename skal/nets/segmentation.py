@@ -247,6 +247,10 @@ class SegmentationNet(NetClassifier):
             Z[rows] = means
         return Z
 
+    def proba_and_embedding(self, X, layer=None):
+        """The answers of `predict_proba` and of `embed`, one after the other."""
+        return self.predict_proba(X), self.embed(X, layer)
+
     def score(self, X, y, sample_weight=None):
         """How well predicted masks agree with true ones, by `scoring`; over all labelled pixels together.
 

@@ -144,6 +144,9 @@ class Subsample(StrategyWrapper):
         rows = np.sort(rng.choice(pool_size, size, replace=False))
         return rows[self.strategy_.select(take(X, rows), n)]
 
+    def _put_forward(self, X, n, rng):
+        return super()._put_forward(X, min(n, self.size) if isinstance(self.size, Integral) else n, rng)
+
 
 class StochasticBatch(StrategyWrapper):
     """Draw the batch at random, rows with higher scores more often: a diverse batch at no cost.

@@ -7,6 +7,7 @@ import numpy as np
 
 from skal._compat import Interval
 from skal._rows import n_rows, take
+from skal._seeds import derive
 from skal.containers import as_pool
 from skal.engine import mapped
 from skal.strategies._wrappers import StrategyWrapper
@@ -22,9 +23,12 @@ class InParts(StrategyWrapper):
     the points of `size` rows in memory. Only positions come back, a few for each part. The rows do not
     depend on who computed them, or on how many workers there were.
 
-    *Exact* around strategies that take the rows of the highest score, where a row's score is its own (Margin,
-    BALD and the like): these need no parts. *Approximate* around all others; see the notes. `score` is that
-    of the strategy inside, for all rows at once.
+    *Exact*, up to ties, around strategies that take the rows of the highest score, where a row's score is its
+    own (Margin, BALD and the like): these need no parts. *Approximate* around all others; see the notes.
+    `score` is that of the strategy inside, for all rows at once.
+
+    Workers read a pool on a disk themselves; one in memory travels to each of them. With an `embedding` that
+    is to be fitted on the rows that are chosen from, as at a cold start, the pool is taken whole.
 
     Parameters
     ----------
@@ -54,8 +58,8 @@ class InParts(StrategyWrapper):
       times, however the parts are cut [1]_.
     * `SuggestiveAnnotation`: where parts are drawn, each is like the pool, and what stands for it stands for
       the pool [2]_. No factor is guaranteed: candidates are the most uncertain of each part.
-    * `BADGE`: a row put forward counts for all rows of its part that it is nearest to, as in k-means|| [3]_.
-      The sum of squared distances is of the order of log n times the smallest, as for all rows at once.
+    * `BADGE`: a row put forward counts for all rows of its part that it is nearest to, as in k-means|| [3]_,
+      whose sum of squared distances is of the order of log n times the smallest, as for all rows at once.
     * `LCMD`, `BatchBALD`, `TypiClust` and others: no factor is known.
 
     ``benchmarks/in_parts.py`` measures them.
@@ -103,7 +107,7 @@ class InParts(StrategyWrapper):
 
     def _select(self, X, n, rng):
         n_parts = math.ceil(n_rows(X) / self.size)
-        if n_parts == 1:
+        if n_parts == 1 or _fits_embedding(self.strategy_):
             return self.strategy_.select(X, n)
         order = rng.permutation(n_rows(X)) if self.shuffle else np.arange(n_rows(X))
         part_rows = math.ceil(len(order) / n_parts)
@@ -111,7 +115,8 @@ class InParts(StrategyWrapper):
         rows, weights = zip(*(answer for _, answer in parts), strict=True)
         rows = np.concatenate(rows)
         weights = None if weights[0] is None else np.concatenate(weights)
-        union, rng = _asked(self.strategy_, take(X, rows))
+        union = self.strategy_._check_queried(take(X, rows))
+        rng = self.strategy_._rng("select among parts", union)
         return rows[self.strategy_._select_among(union, weights, n, rng)]
 
 
@@ -123,12 +128,15 @@ class _Best:
 
     def __call__(self, rows):
         rows = np.sort(rows)  # read in the order in which they are stored
-        part, rng = _asked(self._strategy, take(self._X, rows))
+        part = self._strategy._check_queried(take(self._X, rows))
+        # Parts of one size would else draw the same positions.
+        rng = np.random.RandomState(derive(self._strategy.seed_, "part", int(rows[0])))
         chosen, weights = self._strategy._put_forward(part, min(self._n, len(rows)), rng)
         return rows[chosen], weights
 
 
-def _asked(strategy, X):
-    """Rows as a strategy's hooks get them, and what they draw from."""
-    X = strategy._check_queried(X)
-    return X, strategy._rng("select", X)
+def _fits_embedding(strategy):
+    """Whether a fitted strategy has seen no rows yet by which to fit its embedding."""
+    while hasattr(strategy, "strategy_"):
+        strategy = strategy.strategy_
+    return getattr(strategy, "embedding", None) is not None and not hasattr(strategy, "embedding_")

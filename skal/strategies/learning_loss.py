@@ -157,6 +157,9 @@ class LearningLoss(EmbeddingStrategy):
         rows = np.sort(rng.choice(pool_size, self.subset, replace=False))
         return rows[super()._select(take(X, rows), n, rng)]
 
+    def _put_forward(self, X, n, rng):
+        return super()._put_forward(X, n if self.subset is None else min(n, self.subset), rng)
+
 
 class _Ranker:
     """Kernel ridge regression from points to the share of points that have a smaller loss.

@@ -171,6 +171,48 @@ def test_a_subclass_with_an_answer_of_its_own_gives_it(method):
     np.testing.assert_array_equal(Z, net.embed(X))
 
 
+@pytest.mark.parametrize("method", ["evaluation_step", "forward_iter"])
+def test_a_subclass_with_an_inference_of_its_own_is_asked(method):
+    class Cooler(NetClassifier):
+        def evaluation_step(self, batch, training=False):
+            return super().evaluation_step(batch, training) / (10 if method == "evaluation_step" else 1)
+
+        def forward_iter(self, X, training=False, device="cpu"):
+            for out in super().forward_iter(X, training, device):
+                yield out / (10 if method == "forward_iter" else 1)
+
+    cooler = Cooler(Backbone, max_epochs=1, random_state=0).fit(X, y)
+    np.testing.assert_array_equal(proba_and_embedding(cooler, X)[0], cooler.predict_proba(X))
+
+
+def test_an_object_with_an_answer_of_its_own_gives_it():
+    own = NetClassifier(Backbone, max_epochs=1, random_state=0).fit(X, y)
+    own.predict_proba = lambda X: np.full((len(X), 3), 1 / 3)
+    np.testing.assert_array_equal(proba_and_embedding(own, X)[0], 1 / 3)
+
+
+def test_one_pass_leaves_no_trace():
+    def random_softmax(logits):
+        threads.append(torch.get_num_threads())
+        torch.rand(1)
+        return logits.softmax(-1)
+
+    threads = []
+    net = NetClassifier(
+        Backbone, max_epochs=1, n_threads=1, predict_nonlinearity=random_softmax, random_state=0
+    )
+    net.fit(X, y)
+    threads.clear()
+    before, n_threads = torch.get_rng_state(), torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        net.proba_and_embedding(X)
+    finally:
+        torch.set_num_threads(n_threads)
+    assert set(threads) == {1}
+    assert torch.equal(torch.get_rng_state(), before)
+
+
 @pytest.mark.parametrize("strategy", [BADGE(), EMOC(), ExpectedGradientLength(), LCMD(features="gradient")])
 def test_strategies_run_a_net_once(net, strategy, monkeypatch):
     strategy = clone(strategy).set_params(estimator=FrozenEstimator(net), random_state=0).fit(X[:9], y[:9])

@@ -499,3 +499,11 @@ def test_datasets_and_strange_modules_and_criteria_are_refused(fitted):
 
     with pytest.raises(TypeError, match="loss of each pixel"):
         net(criterion=NoReduction).fit(X, y)
+
+
+def test_answers_and_embedding_of_pixels():
+    images = np.random.RandomState(0).random((6, 1, 16, 16)).astype(np.float32)
+    net = SegmentationNet(max_epochs=1, random_state=0).fit(images, (images[:, 0] > 0.5).astype(int))
+    proba, Z = net.proba_and_embedding(images)
+    np.testing.assert_array_equal(proba, net.predict_proba(images))
+    np.testing.assert_array_equal(Z, net.embed(images))

@@ -3,14 +3,28 @@
 import numpy as np
 import pytest
 from joblib import parallel_config
+from sklearn.base import clone
 from sklearn.datasets import load_digits
+from sklearn.decomposition import PCA
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression
 
 from skal import ActiveLearner, as_pool, strategies
 from skal.selection import cover_radius
-from skal.strategies import BADGE, BALD, CoreSet, InParts, Margin, Random, SuggestiveAnnotation, TypiClust
+from skal.strategies import (
+    BADGE,
+    BALD,
+    CoreSet,
+    InParts,
+    LearningLoss,
+    Margin,
+    Random,
+    StochasticBatch,
+    Subsample,
+    SuggestiveAnnotation,
+    TypiClust,
+)
 from skal.strategies.badge import last_layer_gradients
 from skal.testing import check_query_strategy
 
@@ -70,7 +84,7 @@ def test_cover_radius_with_adversarial_parts(order):
         Z = np.repeat(Z[::30], 30, axis=0)
     for n in (10, 50):
         sequential = radius(CoreSet(random_state=0), Z, n)
-        assert radius(InParts(CoreSet(), size=300, random_state=0), Z, n) <= 4 * sequential
+        assert radius(InParts(CoreSet(), size=300, random_state=0), Z, n) <= 1.15 * sequential
 
 
 def test_labelled_rows_are_known_in_each_part():
@@ -167,3 +181,39 @@ def test_gradients_stand_for_those_around_them(order):
             of_seeds.append(potential(badge.fit(DIGITS[:60], DIGIT[:60]), Z, strategy.select(Z, 40)))
         sums.append(np.mean(of_seeds))
     assert sums[1] < 1.1 * sums[0]
+
+
+@pytest.mark.parametrize("inside", [Random(), StochasticBatch(Margin(linear())), BADGE(linear())], ids=repr)
+def test_parts_draw_independently(inside):
+    class Watched(type(inside)):
+        def _put_forward(self, X, n, rng):
+            answer = super()._put_forward(X, n, rng)
+            drawn.append(tuple(np.sort(answer[0])))
+            return answer
+
+    drawn = []
+    same = np.tile(X[:50], (6, 1))
+    strategy = Watched(**clone(inside).get_params(deep=False))
+    InParts(strategy, size=50, random_state=0).fit(X[50:], Y[50:]).select(same, 5)
+    assert len(set(drawn)) == len(drawn) == 6
+
+
+def test_samples_of_parts_may_be_smaller_than_what_parts_put_forward():
+    for inside in (Subsample(Margin(linear()), size=15), LearningLoss(linear(), subset=15)):
+        strategy = InParts(inside, size=100, random_state=0).fit(X[:60], Y[:60])
+        assert len(set(strategy.select(X, 12).tolist())) == 12
+        with pytest.raises(ValueError, match="sample of 15"):
+            strategy.select(X, 16)
+
+
+def test_an_embedding_that_is_yet_to_be_fitted_is_fitted_on_all_rows():
+    Z = DIGITS[:300]
+    embedding = PCA(20, random_state=0)
+    for settled in (embedding, FrozenEstimator(clone(embedding).fit(Z))):
+        at_once = CoreSet(embedding=settled, random_state=0)
+        in_parts = InParts(at_once, size=15, random_state=0).fit(Z[:0])
+        assert len(set(in_parts.select(Z, 5).tolist())) == 5
+        if settled is embedding:
+            np.testing.assert_array_equal(in_parts.select(Z, 5), at_once.fit(Z[:0]).select(Z, 5))
+    learner = ActiveLearner(linear(), initial=InParts(CoreSet(embedding=embedding), size=15), n_rounds=1)
+    learner.set_params(random_state=0).fit(DIGITS[:200], DIGIT[:200])
