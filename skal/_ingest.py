@@ -81,7 +81,8 @@ def ingest(folder, store, *, size=224, mode="RGB", max_pixels=MAX_PIXELS, n_jobs
     paths, outside = list_images(folder)
     if not paths:
         raise ValueError(f"{folder} has no images to ingest.")
-    settings = {"size": list(size), "mode": mode, "max_pixels": max_pixels, "paths": fingerprint_of(paths)}
+    files = [(path, os.stat(folder / path).st_size) for path in paths]
+    settings = {"size": list(size), "mode": mode, "max_pixels": max_pixels, "files": fingerprint_of(files)}
     state = _state(store, settings, paths)
     images = _opened(store, len(paths), size, mode, is_new=not state["done"])
     todo = paths[state["done"] :]
@@ -141,9 +142,9 @@ def _state(store, settings, paths):
         write_atomically(path, json.dumps(state))
         return state
     state = json.loads(path.read_text(encoding="utf-8"))
-    differing = [name for name, value in settings.items() if state["settings"][name] != value]
+    differing = [name for name, value in settings.items() if state["settings"].get(name) != value]
     if differing:
-        what = "other files in its folder" if "paths" in differing else f"another {differing[0]}"
+        what = "other files in its folder" if "files" in differing else f"another {differing[0]}"
         raise ValueError(
             f"{store} was begun with {what}; name another store, or delete this one to start over."
         )

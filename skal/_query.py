@@ -1,5 +1,6 @@
 """What `skal query` does: labels in, rows to label next out, for people without an oracle."""
 
+import json
 from collections import Counter
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from skal._names import model, strategy
 from skal._runs import writable_folder, write_atomically
 from skal._seeds import derive, seed_open_states
 from skal.containers import as_pool
+from skal.containers._protocol import fingerprint_of
 from skal.datasets import read_npz, scaled
 from skal.plotting import can_draw, png
 from skal.strategies import Random
@@ -28,6 +30,7 @@ def run(args):
         writable_folder(folder, "The folder")
     chosen_by = strategy(args.strategy)
     file = LabelFile.read(path, len(arrays["X"]))
+    _check_content(file, arrays["X"], pool_path)
     known = _known(file, arrays.get("y"), pool_path)
     open_rows = [row for row in file.open if row not in known]
     _print_state(pool_path, known, open_rows)
@@ -45,16 +48,44 @@ def run(args):
         return 0
     seed = derive(args.random_state, "query", file.last_round + 1)
     picked, how = _next_rows(args, X, known, candidates, n, chosen_by, seed)
-    _write(file, picked, how, X, pool_path)
+    contents = _contents(file) | {str(row): _content(arrays["X"], row) for row in picked.tolist()}
+    _write(file, picked, how, X, pool_path, contents)
     return 0
 
 
 def _read(path):
     """The pool and the labels in it, by name; what is a folder is not read into memory."""
-    if not path.is_dir():
+    if not (path.is_dir() or path.suffix.lower() == ".npy"):
         return read_npz(path)
     pool = as_pool(path)
     return {"X": pool} if pool.y is None else {"X": pool, "y": pool.y}
+
+
+def _check_content(file, X, pool_path):
+    """Refuse labels that were given to other content than their rows have now."""
+    contents = _contents(file)
+    for row in file.labels:
+        before = contents.get(str(row))
+        if before is not None and before != _content(X, row):
+            raise ValueError(
+                f"Row {row} of {pool_path} is not what it was when {file.path} asked for its label: the pool "
+                "has changed, and labels would go to other rows. Put the pool back as it was, or write "
+                "labels of this one into another file, with --labels."
+            )
+
+
+def _contents(file):
+    """A digest of each row that was asked for, by its number as text; none of rows from elsewhere."""
+    path = _path_of_contents(file)
+    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+
+
+def _content(X, row):
+    return fingerprint_of(np.asarray(X[[row]]))[:16]
+
+
+def _path_of_contents(file):
+    return file.path.with_suffix(".rows.json")
 
 
 def _known(file, y, pool_path):
@@ -115,12 +146,13 @@ def _print_state(pool_path, known, open_rows):
     print(f"{pool_path}: {len(known)} labels{listed}{waiting}")
 
 
-def _write(file, rows, how, X, pool_path):
+def _write(file, rows, how, X, pool_path, contents):
     sheet = None
     if can_draw(X.shape[1:]):
         # Drawn before the labels are touched: if this fails, nothing has been asked.
         sheet = pool_path.with_suffix(".sheet.png")
         write_atomically(sheet, png(BatchDisplay.from_images(X, rows), dpi=120))
+    write_atomically(_path_of_contents(file), json.dumps(contents, indent=0))
     file.append(rows.tolist())
     print(f"{len(rows)} rows asked for by {how}")
     print(f"{file.path}  (fill in the column 'label', then call again)")

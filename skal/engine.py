@@ -133,6 +133,8 @@ def check_engine(engine):
             f"engine={engine!r} is no engine; pass None, 'joblib', or a client of a cluster, such as "
             f"dask.distributed.Client(){missing}."
         )
+    if getattr(engine, "status", None) in ("closed", "closing"):
+        raise InvalidParameterError(f"{engine!r} is closed; pass a client that is connected to its cluster.")
     if engine.asynchronous:
         raise InvalidParameterError(
             f"{engine!r} is asynchronous, and skal waits for its answers; pass one with asynchronous=False."

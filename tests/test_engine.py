@@ -283,3 +283,9 @@ def test_what_can_not_be_cut_is_scored_here(small_blocks):
         assert engine.in_blocks(rows) is rows
         assert len(engine.in_blocks([*X])) == N
     assert engine.in_blocks(X) is X
+
+
+def test_a_client_that_is_closed_is_refused(monkeypatch):
+    monkeypatch.setattr(engine, "is_client", lambda engine: True)
+    with pytest.raises(InvalidParameterError, match="is closed; pass a client"):
+        fitted(of.Margin(linear())).select(X, engine=SimpleNamespace(status="closed", asynchronous=False))

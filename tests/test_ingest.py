@@ -151,3 +151,26 @@ def test_a_store_is_queried_and_compared(folder, tmp_path, capsys):
     options += ["--strategy", "Margin()", "--model", "logistic", "--out", str(tmp_path / "out")]
     assert main(["compare", "--data", str(store), *options]) == 0
     assert "18 images of 3 x 8 x 8" in capsys.readouterr().out
+
+
+def test_deep_pixels_keep_their_upper_byte_and_numbers_are_skipped(tmp_path):
+    folder = tmp_path / "deep"
+    folder.mkdir()
+    deep = np.linspace(0, 65535, 64).reshape(8, 8).astype(np.uint16)
+    Image.fromarray(deep).save(folder / "0.png")
+    Image.fromarray(deep).save(folder / "1.tif")
+    Image.fromarray(deep.astype(np.float32) / 65535).save(folder / "2.tif")
+    for mode, shown in (("L", deep >> 8), ("RGB", np.stack([deep >> 8] * 3))):
+        done = ingest(folder, tmp_path / f"{mode}.zarr", size=8, mode=mode)
+        assert [path for path, _ in done.skipped] == ["2.tif"]
+        assert "32 bits" in done.skipped[0].reason
+        np.testing.assert_array_equal(as_pool(tmp_path / f"{mode}.zarr").read(), [shown, shown])
+        np.testing.assert_array_equal(as_pool(folder / ".", mode=mode)[:2].read(), [shown, shown])
+    np.testing.assert_array_equal(as_pool([folder / "0.png"])[0], deep)
+
+
+def test_a_file_that_was_mended_is_not_said_to_be_broken(folder, tmp_path):
+    ingest(folder, tmp_path / "pool.zarr", **OPTIONS)
+    (folder / "cat" / "06.png").write_bytes((folder / "cat" / "04.png").read_bytes())
+    with pytest.raises(ValueError, match="begun with other files in its folder"):
+        ingest(folder, tmp_path / "pool.zarr", **OPTIONS)

@@ -2,6 +2,7 @@ import csv
 
 import numpy as np
 import pytest
+from PIL import Image
 from sklearn.datasets import load_digits
 
 from skal.cli import main
@@ -153,7 +154,11 @@ def test_the_pool_ends(pool, capsys):
 def test_a_table_has_no_sheet(tmp_path):
     np.savez(tmp_path / "pool.npz", X=digits.data[:50])
     assert query(tmp_path / "pool.npz", "--labels", str(tmp_path / "mine.csv")) == 0
-    assert sorted(file.name for file in tmp_path.iterdir()) == ["mine.csv", "pool.npz"]
+    assert sorted(file.name for file in tmp_path.iterdir()) == [
+        "mine.csv",
+        "mine.rows.json",
+        "pool.npz",
+    ]
 
 
 def test_an_odd_quote_and_a_second_label_column_are_refused(pool, capsys):
@@ -170,3 +175,41 @@ def test_an_odd_quote_and_a_second_label_column_are_refused(pool, capsys):
         error = capsys.readouterr().err
         assert "quote" in error or "each once" in error
         assert path.read_text() == before
+
+
+def test_labels_are_refused_where_rows_have_become_others(pool, capsys):
+    assert query(pool, "--n", "5") == 0
+    fill_in(pool)
+    asked = [int(line["row"]) for line in lines(pool)]
+    before = pool.with_suffix(".labels.csv").read_bytes()
+    np.savez(pool, X=np.roll(X, 1, axis=0))
+    assert query(pool, "--n", "5") == 2
+    assert f"Row {asked[0]} of {pool} is not what it was when" in capsys.readouterr().err
+    assert pool.with_suffix(".labels.csv").read_bytes() == before
+    changed = X.copy()
+    changed[np.setdiff1d(np.arange(len(X)), asked)[0]] = 0  # a row without a label
+    np.savez(pool, X=changed)
+    assert query(pool, "--n", "5") == 0
+    pool.with_suffix(".labels.rows.json").unlink()  # rows that nobody has asked for have no content
+    np.savez(pool, X=np.roll(X, 1, axis=0))
+    assert query(pool, "--n", "5", "--skip-open") == 0
+
+
+def test_a_file_that_comes_into_a_folder_moves_no_labels(tmp_path, capsys):
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    for number, image in enumerate(X[:20]):
+        Image.fromarray((16 * image).astype(np.uint8)).save(folder / f"{number:02}.png")
+    assert query(folder, "--n", "3") == 0
+    Image.fromarray(np.zeros((8, 8), dtype=np.uint8)).save(folder / "00 new.png")
+    assert query(folder, "--n", "3", "--skip-open") == 2
+    assert "labels would go to other rows" in capsys.readouterr().err
+
+
+def test_a_pool_may_be_one_array(tmp_path):
+    pool = tmp_path / "pool.npy"
+    np.save(pool, X)
+    assert query(pool, "--n", "5") == 0
+    fill_in(pool)
+    assert query(pool, "--n", "5") == 0
+    assert len(lines(pool)) == 10

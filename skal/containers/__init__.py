@@ -121,6 +121,10 @@ def _adapted(X, options):
     if isinstance(X, str | os.PathLike):
         if Path(X).suffix.lower() == ".zarr" or Path(X, "zarr.json").exists():
             return open_store(X)
+        if Path(X).suffix.lower() == ".npy":
+            return Array(np.load(X, mmap_mode="r"))
+        if Path(X).suffix.lower() in (".h5", ".hdf5"):
+            raise ValueError(f"{X} may hold several arrays; pass one of them, such as h5py.File(path)['X'].")
         return image_folder(X, **_all_of(options))
     if isinstance(X, np.ndarray) and not (X.ndim == 1 and X.dtype.kind in "OU"):
         return Array(X)
@@ -137,8 +141,13 @@ def _adapted(X, options):
     if library == "datasets" and hasattr(X, "column_names") and not _is_stream(X):
         return HuggingFaceDataset(X, options.pop("column", None))
     if hasattr(X, "iloc"):
-        return Frame(X)
-    if _is_stream(X):
+        is_series_of_paths = X.ndim == 1 and len(X) > 0 and is_paths(list(X))
+        return ImageFiles(list(X), **_all_of(options)) if is_series_of_paths else Frame(X)
+    if not (hasattr(X, "__iter__") or hasattr(X, "__getitem__")) or isinstance(X, dict | bytes):
+        raise TypeError(
+            f"{type(X).__name__} has no rows; pass an array, a Dataset, paths or a folder of images."
+        )
+    if _is_stream(X) or _is_loader(X):
         raise TypeError(
             f"{type(X).__name__} can only be read from its beginning, and a pool is read by row number; "
             "write its rows down first, as a zarr array or as images for `skal ingest`, or pass list(X) if "
@@ -188,6 +197,11 @@ def _is_map_dataset(X):
 def _is_there(path):
     """Whether a path of a list is one of a file; texts that look like one may be what a model takes."""
     return isinstance(path, Path) or os.path.exists(path)
+
+
+def _is_loader(X):
+    torch = sys.modules.get("torch")
+    return torch is not None and isinstance(X, torch.utils.data.DataLoader)
 
 
 def _is_stream(X):

@@ -166,10 +166,12 @@ class ZarrArray(StoredArray):
 class H5Array(StoredArray):
     """A dataset of h5py; it travels to other processes as the name of its file."""
 
-    is_fixed = is_portable = reads_ahead = True
+    is_fixed = reads_ahead = True
 
     def __init__(self, dataset):
         super().__init__(dataset, dataset.chunks[0] if dataset.chunks else 1)
+        # Nobody else can open a file that is being written, or one in memory.
+        self.is_portable = dataset.file.mode == "r" and dataset.file.driver != "core"
         self._place = dataset.file.filename, dataset.name
         self.origin = ("h5", os.path.abspath(self._place[0]), dataset.name)
 

@@ -66,7 +66,7 @@ class MapDataset(_Rows):
 
     def _read(self, rows):
         entries = self._entries(rows)
-        return [as_array(entry[0] if is_pair(entry) else entry) for entry in entries]
+        return [as_array(_row(entry)) for entry in entries]
 
     def _entries(self, rows):
         with random_states_kept():
@@ -111,7 +111,9 @@ def has_plain_rows(dataset):
         return False
     with random_states_kept():
         entry = dataset[0]
-    if isinstance(entry, tuple | list) and not is_pair(entry):
+    if isinstance(entry, dict) or (
+        isinstance(entry, tuple | list) and not (is_pair(entry) or is_alone(entry))
+    ):
         return False
     entry = _row(entry)
     return _is_image(entry) or (hasattr(entry, "shape") and hasattr(entry, "dtype"))
@@ -142,7 +144,19 @@ def shown_targets(dataset):
 
 
 def _row(entry):
-    return entry[0] if is_pair(entry) else entry
+    """The row in an entry: alone, alone in a tuple as of TensorDataset(X), or first of a pair."""
+    if isinstance(entry, dict) or (isinstance(entry, tuple) and len(entry) > 2):
+        what = "dicts" if isinstance(entry, dict) else f"tuples of {len(entry)}"
+        raise TypeError(
+            f"The entries of the Dataset are {what}, and a pool has rows, or pairs of a row and its label; "
+            "wrap the Dataset in one whose __getitem__ returns these."
+        )
+    return entry[0] if is_pair(entry) or is_alone(entry) else entry
+
+
+def is_alone(entry):
+    """Whether an entry of a Dataset is a row in a tuple of one."""
+    return isinstance(entry, tuple) and len(entry) == 1
 
 
 def _is_image(value):

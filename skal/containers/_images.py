@@ -44,7 +44,8 @@ class ImageFiles(Container):
     size : (height, width), int or None
         Resizes all images; None leaves them as they are, and then they must be of one size.
     mode : "L", "RGB" or None
-        Gray or colours; None takes gray images as gray and all others in colours.
+        Gray or colours, with 8 bits: of 16-bit pixels the upper byte. None takes gray images as gray, of
+        whatever depth, and all others in colours.
     max_pixels : int
         Larger images are refused.
     n_jobs : int or None
@@ -159,7 +160,21 @@ def as_mode(image, mode=None):
         if image.mode in ("L", "RGB", "F", "I") or image.mode.startswith("I;16"):
             return image
         mode = "L" if image.mode in ("1", "LA", "La") else "RGB"
-    return image if image.mode == mode else image.convert(mode)
+    if image.mode == mode:
+        return image
+    if image.mode.startswith("I;16") or (image.mode == "I" and image.format == "PNG"):
+        image = _eight_bits(image)  # `convert` would cut all values above 255
+    elif image.mode in ("I", "F"):
+        raise ValueError(
+            f"its pixels are numbers of 32 bits, of which mode={mode!r} keeps 8; write them as 0 to 255 first"
+        )
+    return image.convert(mode)
+
+
+def _eight_bits(image):
+    """The upper byte of 16-bit pixels."""
+    images, _ = _pillow()
+    return images.fromarray((np.asarray(image).astype(np.int64) >> 8).astype(np.uint8))
 
 
 def as_array(row):

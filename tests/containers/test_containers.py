@@ -290,3 +290,84 @@ def test_datasets_of_hugging_face():
         as_pool(held, column="image")
     with pytest.raises(TypeError, match="by row number"):
         as_pool(held.to_iterable_dataset())
+
+
+@pytest.mark.parametrize("draw", ["torch", "numpy", "random"])
+def test_rare_augmentation_is_found(draw):
+    import random
+
+    import torch
+
+    class Flipped(Pairs):
+        def __getitem__(self, row):
+            uniform = {
+                "torch": lambda: torch.rand(1).item(),
+                "numpy": np.random.rand,
+                "random": random.random,
+            }
+            return self.X[row, :, ::-1].copy() if uniform[draw]() < 0.3 else self.X[row]
+
+    with pytest.raises(ValueError, match="was read twice, with different values"):
+        as_pool(dataset(IMAGES, base=Flipped))
+
+
+def test_rows_alone_in_their_tuple():
+    import torch
+
+    held = torch.utils.data.TensorDataset(torch.from_numpy(IMAGES))
+    for pool in (as_pool(held), at_the_door(held)):
+        assert pool.y is None
+        np.testing.assert_array_equal(pool[[40, 3]].read(), IMAGES[[40, 3]])
+
+
+def test_entries_that_are_no_rows_are_named():
+    class Dicts(Pairs):
+        def __getitem__(self, row):
+            return {"x": self.X[row], "y": row}
+
+    class Triples(Pairs):
+        def __getitem__(self, row):
+            return self.X[row], 0, row
+
+    for base, what in ((Dicts, "dicts"), (Triples, "tuples of 3")):
+        with pytest.raises(TypeError, match=f"The entries of the Dataset are {what}, and a pool has rows"):
+            as_pool(dataset(IMAGES, base=base))
+
+
+def test_what_has_no_rows_is_refused():
+    import torch
+
+    with pytest.raises(TypeError, match="DataLoader can only be read from its beginning"):
+        as_pool(torch.utils.data.DataLoader(dataset(IMAGES)))
+    for nothing in (3, None, {"X": IMAGES}, b"abc"):
+        with pytest.raises(TypeError, match="has no rows; pass an array"):
+            as_pool(nothing)
+
+
+def test_a_series_of_paths_holds_images(tmp_path):
+    image = pytest.importorskip("PIL.Image")
+    paths = [tmp_path / f"{number}.png" for number in range(3)]
+    for pixels, path in zip(IMAGES, paths, strict=False):
+        image.fromarray(pixels).save(path)
+    for series in (pd.Series(paths, index=[5, 5, 7]), pd.Series(list(map(str, paths)))):
+        np.testing.assert_array_equal(as_pool(series)[[2, 0]].read(), IMAGES[[2, 0]])
+    assert as_pool(pd.Series(["a", "b"])).shape == (2,)
+
+
+def test_a_file_that_is_written_does_not_travel_by_name(tmp_path):
+    with h5py.File(tmp_path / "X.h5", "w") as file:
+        assert not as_pool(file.create_dataset("X", data=IMAGES)).container.is_portable
+    with h5py.File(tmp_path / "X.h5", "r") as file:
+        assert as_pool(file["X"]).container.is_portable
+    with h5py.File("memory", "w", driver="core", backing_store=False) as file:
+        assert not as_pool(file.create_dataset("X", data=IMAGES)).container.is_portable
+
+
+def test_a_file_of_one_array_is_mapped(tmp_path):
+    np.save(tmp_path / "X.npy", IMAGES)
+    for path in (tmp_path / "X.npy", str(tmp_path / "X.npy")):
+        pool = at_the_door(path)
+        assert pool.container.is_portable
+        np.testing.assert_array_equal(pool[[40, 3]].read(), IMAGES[[40, 3]])
+    with pytest.raises(ValueError, match=r"may hold several arrays; pass one of them, such as h5py.File"):
+        as_pool(tmp_path / "X.h5")
