@@ -160,7 +160,8 @@ def _add_query(commands):
     add(
         "pool",
         metavar="POOL",
-        help="a file .npz with X, and optionally y with gaps; an array .npy; a folder of images; a store of skal ingest",
+        help="a file .npz with X, and optionally y with gaps; a file .npy; a folder of images; a store of "
+        "skal ingest",
     )
     add("--n", type=_positive, default=20, metavar="N", help="how many rows (default 20)")
     add("--labels", metavar="FILE.csv", help="where labels are (default POOL.labels.csv)")
