@@ -48,7 +48,7 @@ def run(args):
         return 0
     seed = derive(args.random_state, "query", file.last_round + 1)
     picked, how = _next_rows(args, X, known, candidates, n, chosen_by, seed)
-    contents = _contents(file) | {str(row): _content(arrays["X"], row) for row in picked.tolist()}
+    contents = _contents(file) | _contents_of(arrays["X"], picked.tolist())
     _write(file, picked, how, X, pool_path, contents)
     return 0
 
@@ -63,10 +63,9 @@ def _read(path):
 
 def _check_content(file, X, pool_path):
     """Refuse labels that were given to other content than their rows have now."""
-    contents = _contents(file)
-    for row in file.labels:
-        before = contents.get(str(row))
-        if before is not None and before != _content(X, row):
+    before = {row: content for row, content in _contents(file).items() if row in file.labels}
+    for row, content in _contents_of(X, list(before)).items():
+        if content != before[row]:
             raise ValueError(
                 f"Row {row} of {pool_path} is not what it was when {file.path} asked for its label: the pool "
                 "has changed, and labels would go to other rows. Put the pool back as it was, or write "
@@ -75,13 +74,23 @@ def _check_content(file, X, pool_path):
 
 
 def _contents(file):
-    """A digest of each row that was asked for, by its number as text; none of rows from elsewhere."""
+    """What the rows were that were asked for; -> dict of row to digest, without rows from elsewhere."""
     path = _path_of_contents(file)
-    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    if not path.exists():
+        return {}
+    try:
+        return {int(row): content for row, content in json.loads(path.read_bytes()).items()}
+    except (ValueError, AttributeError) as error:
+        raise ValueError(
+            f"{path} is not as `skal query` wrote it ({error}); delete it to go on without a check that the "
+            "pool is still the same."
+        ) from error
 
 
-def _content(X, row):
-    return fingerprint_of(np.asarray(X[[row]]))[:16]
+def _contents_of(X, rows):
+    """A digest of each of some rows, which are read at once; -> dict."""
+    read = np.asarray(X[rows]) if rows else ()
+    return {row: fingerprint_of(content)[:16] for row, content in zip(rows, read, strict=True)}
 
 
 def _path_of_contents(file):

@@ -4,14 +4,13 @@ import csv
 
 import numpy as np
 import pytest
+import zarr
+from PIL import Image
 
 from skal import _ingest, as_pool
 from skal._ingest import ingest
 from skal.cli import main
 from skal.containers._images import decode
-
-Image = pytest.importorskip("PIL.Image")
-zarr = pytest.importorskip("zarr")
 
 
 @pytest.fixture

@@ -190,7 +190,12 @@ def test_labels_are_refused_where_rows_have_become_others(pool, capsys):
     changed[np.setdiff1d(np.arange(len(X)), asked)[0]] = 0  # a row without a label
     np.savez(pool, X=changed)
     assert query(pool, "--n", "5") == 0
-    pool.with_suffix(".labels.rows.json").unlink()  # rows that nobody has asked for have no content
+    contents = pool.with_suffix(".labels.rows.json")
+    for broken in ("{", "[1]", '{"one": "2"}'):
+        contents.write_text(broken)
+        assert query(pool, "--n", "5", "--skip-open") == 2
+        assert "rows.json is not as `skal query` wrote it" in capsys.readouterr().err
+    contents.unlink()  # rows that nobody has asked for have no content
     np.savez(pool, X=np.roll(X, 1, axis=0))
     assert query(pool, "--n", "5", "--skip-open") == 0
 

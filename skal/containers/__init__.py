@@ -42,8 +42,9 @@ def as_pool(X, **options):
         * a zarr array, an h5py dataset, a dask array;
         * a torch tensor, a map-style Dataset with or without labels, a skorch ``SliceDataset``;
         * a Dataset of Hugging Face, with ``column=``;
-        * a list or array of paths of images, or the path of a folder of images, where those of a class are in
-          a folder of its name;
+        * a list, array or series of paths of images, or a folder of images, where those of a class
+          are in a folder of its name;
+        * the path of a file ``.npy``, which is mapped;
         * the path of a store that ``skal ingest`` has written, or of a zarr array;
         * a `Container` of your own.
     **options
@@ -59,7 +60,7 @@ def as_pool(X, **options):
     Raises
     ------
     TypeError
-        If X can only be read from its beginning, as a stream.
+        If X can only be read from its beginning, as a stream, or has no rows.
     ValueError
         If a Dataset answers twice with different values, or a folder has no images.
 

@@ -4,17 +4,18 @@ import pickle
 import subprocess
 import sys
 
+import dask.array
+import h5py
 import numpy as np
 import pandas as pd
 import pytest
+import zarr
+from PIL import Image
 from scipy import sparse
 
 from skal import as_pool
 from skal.containers import Container, View, at_the_door
 from skal.strategies import Random
-
-zarr = pytest.importorskip("zarr")
-h5py = pytest.importorskip("h5py")
 
 TABLE = np.random.RandomState(0).normal(size=(50, 3)).astype(np.float32)
 IMAGES = np.random.RandomState(0).randint(256, size=(50, 4, 5)).astype(np.uint8)
@@ -273,8 +274,7 @@ def test_nobodys_library_is_imported_without_need():
 
 
 def test_dask_arrays(tmp_path):
-    array = pytest.importorskip("dask.array")
-    pool = at_the_door(array.from_array(IMAGES, chunks=(7, 2, 5)))
+    pool = at_the_door(dask.array.from_array(IMAGES, chunks=(7, 2, 5)))
     assert pool.container.block_rows == 7
     np.testing.assert_array_equal(pool[[40, 3, 40]].read(), IMAGES[[40, 3, 40]])
 
@@ -345,10 +345,9 @@ def test_what_has_no_rows_is_refused():
 
 
 def test_a_series_of_paths_holds_images(tmp_path):
-    image = pytest.importorskip("PIL.Image")
     paths = [tmp_path / f"{number}.png" for number in range(3)]
     for pixels, path in zip(IMAGES, paths, strict=False):
-        image.fromarray(pixels).save(path)
+        Image.fromarray(pixels).save(path)
     for series in (pd.Series(paths, index=[5, 5, 7]), pd.Series(list(map(str, paths)))):
         np.testing.assert_array_equal(as_pool(series)[[2, 0]].read(), IMAGES[[2, 0]])
     assert as_pool(pd.Series(["a", "b"])).shape == (2,)

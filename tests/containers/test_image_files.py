@@ -6,6 +6,7 @@ import zlib
 
 import numpy as np
 import pytest
+from PIL import Image
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
@@ -13,8 +14,6 @@ from sklearn.preprocessing import FunctionTransformer
 from skal import ActiveLearner, as_pool
 from skal.containers import View, at_the_door
 from skal.containers._images import list_images
-
-Image = pytest.importorskip("PIL.Image")
 
 
 def save(path, pixels, **options):

@@ -3,9 +3,11 @@
 import pickle
 import tracemalloc
 
+import h5py
 import numpy as np
 import pandas as pd
 import pytest
+import zarr
 from scipy import sparse
 from sklearn.base import clone
 from sklearn.decomposition import PCA
@@ -20,9 +22,6 @@ from skal import ActiveLearner, EnsembleClassifier, NetClassifier, PseudoLabelCl
 from skal import strategies as of
 from skal.containers import _view
 from skal.nets import LossPredictionClassifier
-
-zarr = pytest.importorskip("zarr")
-h5py = pytest.importorskip("h5py")
 
 N = 160
 RNG = np.random.RandomState(0)
