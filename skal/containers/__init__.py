@@ -123,7 +123,7 @@ def _adapted(X, options):
         if Path(X).suffix.lower() == ".zarr" or Path(X, "zarr.json").exists():
             return open_store(X)
         if Path(X).suffix.lower() == ".npy":
-            return Array(np.load(X, mmap_mode="r"))
+            return _mapped(X)
         if Path(X).suffix.lower() in (".h5", ".hdf5"):
             raise ValueError(f"{X} may hold several arrays; pass one of them, such as h5py.File(path)['X'].")
         return image_folder(X, **_all_of(options))
@@ -161,6 +161,18 @@ def _adapted(X, options):
     if is_paths(X):
         return ImageFiles(X, **_all_of(options))
     return _listed(X)
+
+
+def _mapped(path):
+    """The array in a file of numpy, which is read when its rows are."""
+    try:
+        return Array(np.load(path, mmap_mode="r"))
+    except FileNotFoundError as error:
+        raise ValueError(f"There is no file {path}; check its spelling.") from error
+    except (EOFError, ValueError) as error:  # numpy would advise to unpickle it
+        raise ValueError(
+            f"{path} holds no array of numbers or fixed-width texts; write it anew, with numpy.save."
+        ) from error
 
 
 def _listed(X):

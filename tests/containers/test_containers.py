@@ -368,5 +368,13 @@ def test_a_file_of_one_array_is_mapped(tmp_path):
         pool = at_the_door(path)
         assert pool.container.is_portable
         np.testing.assert_array_equal(pool[[40, 3]].read(), IMAGES[[40, 3]])
+    with pytest.raises(ValueError, match="There is no file .*nowhere.npy; check its spelling"):
+        as_pool(tmp_path / "nowhere.npy")
+    np.save(tmp_path / "objects.npy", np.array([{}, 1], dtype=object))
+    (tmp_path / "text.npy").write_text("no array")
+    (tmp_path / "empty.npy").touch()
+    for name in ("objects", "text", "empty"):
+        with pytest.raises(ValueError, match=rf"{name}.npy holds no array of numbers .* with numpy.save"):
+            as_pool(tmp_path / f"{name}.npy")
     with pytest.raises(ValueError, match=r"may hold several arrays; pass one of them, such as h5py.File"):
         as_pool(tmp_path / "X.h5")
