@@ -368,7 +368,7 @@ def test_a_file_of_one_array_is_mapped(tmp_path):
         pool = at_the_door(path)
         assert pool.container.is_portable
         np.testing.assert_array_equal(pool[[40, 3]].read(), IMAGES[[40, 3]])
-    with pytest.raises(ValueError, match="There is no file .*nowhere.npy; check its spelling"):
+    with pytest.raises(ValueError, match=r"There is no file .*nowhere\.npy; check its spelling"):
         as_pool(tmp_path / "nowhere.npy")
     np.save(tmp_path / "objects.npy", np.array([{}, 1], dtype=object))
     (tmp_path / "text.npy").write_text("no array")
