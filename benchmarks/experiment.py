@@ -43,6 +43,7 @@ def parser(description, n_seeds=10):
     parser.add_argument("--full", action="store_true", help="the full protocol, meant for a GPU")
     parser.add_argument("--seeds", type=int, default=n_seeds)
     parser.add_argument("--jobs", type=int, default=1, help="runs at a time")
+    parser.add_argument("--step", type=int, help="seeds between two reports")
     parser.add_argument("--out", type=Path)
     return parser
 
@@ -65,7 +66,7 @@ def run(learners, data, out, args, *, test_size=None, step=1, keep_rows=True, **
     test_size : int or None, default=None
         How many rows of X each seed sets aside.
     step : int, default=1
-        Seeds between two reports.
+        Seeds between two reports, where the command line doesn't say.
     keep_rows : bool, default=True
         Whether the CSV names the rows that were labelled; large batches make it large.
     **what
@@ -77,7 +78,7 @@ def run(learners, data, out, args, *, test_size=None, step=1, keep_rows=True, **
         return write_budget(out / "budget.csv", learners, split(*data, test_size), args.seeds)
     if args.report:
         return write_report(out, Comparison.from_csv(path), **what)
-    for n_seeds in in_steps(args.seeds, step):  # what is in the CSV is not run again
+    for n_seeds in in_steps(args.seeds, args.step or step):  # what is in the CSV is not run again
         settings = {} if test_size is None else {"test_size": test_size}
         comparison = compare(learners, *data, n_seeds=n_seeds, n_jobs=args.jobs, path=path, **settings)
         if not keep_rows:
@@ -101,7 +102,7 @@ def resume(learners, data, path, args, run_of, report, step=1):
     report : callable
         ``report(rows)`` draws what there is; after every few seeds.
     step : int, default=1
-        Seeds between two reports.
+        Seeds between two reports, where the command line doesn't say.
     """
     rows = read(path)
     if args.report:
@@ -110,7 +111,7 @@ def resume(learners, data, path, args, run_of, report, step=1):
     if any(row["settings"] != settings.get(row["learner"]) for row in rows):
         raise SystemExit(f"{path} holds runs of other learners or data: give another --out, or move it away.")
     done = {(row["learner"], row["seed"]) for row in rows}
-    for n_seeds in in_steps(args.seeds, step):
+    for n_seeds in in_steps(args.seeds, args.step or step):
         todo = [(name, seed) for seed in range(n_seeds) for name in learners if (name, seed) not in done]
         running = joblib.Parallel(args.jobs, return_as="generator")(
             joblib.delayed(run_of)(learners[name], seed, *data) for name, seed in todo

@@ -51,7 +51,7 @@ def ensemble(model=tree, n_members=3, **params):
 
 
 def weights(member):
-    return np.concatenate([weight.detach().numpy().ravel() for weight in member.module_.parameters()])
+    return np.concatenate([weight.detach().cpu().numpy().ravel() for weight in member.module_.parameters()])
 
 
 def differ(arrays):

@@ -11,8 +11,9 @@ from skal.containers._protocol import fingerprint_of
 
 __all__ = ["View"]
 
-# Rows that are read at once: at most 4096, and at most 64 MiB of float32. A multiple of the rows that a net
-# computes in one batch, and no property of the container, so that results don't hang on what holds the pool.
+# Rows that are read at once: at most 4096, and at most 64 MiB of float32. A power of two, and so a multiple
+# of the rows that a net computes in one batch, and no property of the container: results don't hang on what
+# holds the pool.
 _BLOCK_ROWS = 4096
 _BLOCK_VALUES = 2**24
 _BATCH_ROWS = 64
@@ -128,8 +129,8 @@ class View:
     def block_rows(self):
         """How many rows are read at once; it follows from the shape of a row alone."""
         n_values = int(np.prod(self.shape[1:], dtype=np.int64))
-        fitting = _BLOCK_VALUES // max(1, n_values) // _BATCH_ROWS * _BATCH_ROWS
-        return min(_BLOCK_ROWS, max(_BATCH_ROWS, fitting))
+        fitting = max(1, _BLOCK_VALUES // max(1, n_values))
+        return min(_BLOCK_ROWS, max(_BATCH_ROWS, 1 << fitting.bit_length() - 1))
 
     def fingerprint(self):
         """A text that changes with the rows and with the content of the container."""

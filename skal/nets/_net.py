@@ -1,5 +1,7 @@
 """skorch's classifier, mended: scikit-learn's parameters, seeds, devices, and batches from memory."""
 
+from math import prod
+
 import numpy as np
 import torch
 from skorch import NeuralNetClassifier
@@ -14,8 +16,10 @@ from skal.nets.batches import Batches, Rows, as_input, in_memory, is_arrays, unw
 from skal.nets.seeding import isolated, modes_kept, seed_all
 
 # Rows in a batch of prediction: a property of this file and not of the caller, so that results don't hang on
-# it. On a CPU, the activations of 64 images stay in the cache; more are slower.
+# it. On a CPU, the activations of 64 images stay in the cache; more are slower. A GPU takes a power of two,
+# fewer of large rows, so that blocks of a pool, see `containers._view`, are whole batches.
 INFERENCE_BATCH = {"cpu": 64, "cuda": 1024}
+_GPU_VALUES = 2**22  # of all rows in a batch
 MIN_ROWS = 16  # smaller batches take other matrix kernels, which differ in the last bits
 
 
@@ -180,7 +184,12 @@ class SkorchNet(NeuralNetClassifier):
 
     def _inference_rows(self, dataset):
         """Rows in a batch of prediction, where the user leaves it open."""
-        return INFERENCE_BATCH["cuda" if self._place().type == "cuda" else "cpu"]
+        if self._place().type != "cuda":
+            return INFERENCE_BATCH["cpu"]
+        shapes = (vars(self).get(name) or () for name in ("row_shape_", "in_shape_"))
+        fitting = max(1, _GPU_VALUES // max(map(prod, shapes)))
+        fitting = 1 << fitting.bit_length() - 1
+        return min(INFERENCE_BATCH["cuda"], max(INFERENCE_BATCH["cpu"], fitting))
 
     def _fewest_rows(self, X):
         """Rows to which a smaller batch of prediction is filled up."""

@@ -91,17 +91,26 @@ class Batches:
         self.index = None if index is None else torch.as_tensor(np.asarray(index))
 
     def __len__(self):
-        return len(borders(self.n, self.batch_size, even=self.shuffle))
+        return len(self.borders())
 
     def __iter__(self):
-        order = torch.randperm(self.n, generator=self.generator) if self.shuffle else None
-        if self.index is not None:
-            order = self.index if order is None else self.index[order]
+        order = self.order()
         if order is not None:
             order = order.to(self.device)
-        for start, stop in borders(self.n, self.batch_size, even=self.shuffle):
+        for start, stop in self.borders():
             rows = slice(start, stop) if order is None else order[start:stop]
             yield take(self.X, rows), take(self.codes, rows)
+
+    def order(self):
+        """The rows of an epoch one after another, drawn anew; None for all as they are."""
+        order = torch.randperm(self.n, generator=self.generator) if self.shuffle else None
+        if self.index is None:
+            return order
+        return self.index if order is None else self.index[order]
+
+    def borders(self):
+        """Start and stop of each batch in the order of an epoch."""
+        return borders(self.n, self.batch_size, even=self.shuffle)
 
 
 def is_arrays(X):

@@ -29,8 +29,9 @@ class NetClassifier(SkorchNet):
     Takes any labels, and arrays of any number type as they are: batches are cast, never the whole.
     ``uint8`` images (rows of two or more dimensions) are scaled to [0, 1]; all else keeps its values.
     Everything random follows from `random_state`, and no call leaves a trace in the random states of
-    numpy, torch and Python. On one device and at one number of threads, equal seeds give equal bits (on
-    a GPU only if ``torch.backends.cudnn.deterministic`` is set).
+    numpy, torch and Python. On one device and at one number of threads, equal seeds give equal bits; on a
+    GPU cuDNN is held to algorithms that do so, and the exceptions are modules with operations whose
+    gradients torch adds in any order there, such as bilinear interpolation.
 
     Parameters
     ----------

@@ -202,7 +202,24 @@ class SmallFCN(nn.Module):
         """Logits of the pixels of a batch of images."""
         X = X.unsqueeze(1) if X.ndim == 3 else X
         coarse = self.output(self.dropout(self.features(X)))
-        return functional.interpolate(coarse, size=X.shape[2:], mode="bilinear")
+        return _stretched(coarse, X.shape[2:])
+
+
+def _stretched(X, size):
+    """Images at another size, bilinear between the centers of pixels; (b, c, h, w) -> (b, c, *size).
+
+    By products of matrices: the gradients of ``torch.nn.functional.interpolate`` add up in any order on a
+    GPU, so that equal seeds would not give equal bits.
+    """
+    rows, columns = (_between(*sizes, X.device).to(X) for sizes in zip(X.shape[2:], size, strict=True))
+    return rows @ X @ columns.T
+
+
+def _between(n, n_new, device):
+    """Weights of n values in each of n_new that lie between them; -> (n_new, n)."""
+    old, new = (torch.arange(each, dtype=torch.float64, device=device) for each in (n, n_new))
+    places = ((new + 0.5) * n / n_new - 0.5).clamp(0, n - 1)
+    return (1 - (places[:, None] - old).abs()).clamp(min=0)
 
 
 def default_module(in_shape):

@@ -5,6 +5,7 @@ from contextlib import contextmanager
 
 import numpy as np
 import torch
+from torch.backends import cudnn
 
 
 def seed_all(seed, device):
@@ -24,6 +25,8 @@ def seed_all(seed, device):
 def isolated(seed, device, *, dtype=None, n_threads=None):
     """Run a block from a seed, with gradients on, and put back all that is global.
 
+    On a GPU, cuDNN is held to algorithms that give the same bits each time.
+
     Parameters
     ----------
     seed : int
@@ -36,23 +39,25 @@ def isolated(seed, device, *, dtype=None, n_threads=None):
         torch's threads inside the block; None leaves them.
     """
     device = torch.device(device)
-    before = np.random.get_state(), random.getstate(), torch.get_num_threads(), torch.get_default_dtype()
+    before = np.random.get_state(), random.getstate()
+    switches = torch.get_num_threads(), torch.get_default_dtype(), (cudnn.benchmark, cudnn.deterministic)
     gpus = [device] if device.type == "cuda" else []
     with torch.random.fork_rng(devices=gpus), torch.inference_mode(False), torch.enable_grad():
         try:
             seed_all(seed, device)
-            _set_globals(n_threads or before[2], dtype or before[3])
+            _set_switches(n_threads or switches[0], dtype or switches[1], (False, True))
             yield
         finally:
             np.random.set_state(before[0])
             random.setstate(before[1])
-            _set_globals(*before[2:])
+            _set_switches(*switches)
 
 
-def _set_globals(n_threads, dtype):
+def _set_switches(n_threads, dtype, of_cudnn):
     if torch.get_num_threads() != n_threads:  # setting it costs a thread pool, so only on change
         torch.set_num_threads(n_threads)
     torch.set_default_dtype(dtype)
+    cudnn.benchmark, cudnn.deterministic = of_cudnn
 
 
 def torch_states():

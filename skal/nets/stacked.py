@@ -17,7 +17,7 @@ _MASKING = (nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d)
 
 
 class Streams:
-    """The random numbers of each of n nets: a state of torch's generator for each.
+    """The random numbers of each of n nets: a state of torch's generator for each, once it is kept.
 
     Parameters
     ----------
@@ -28,25 +28,39 @@ class Streams:
     """
 
     def __init__(self, n, device):
-        self.states = [None] * n
+        self._states = [None] * n
         self._generator = torch.default_generator
-        if device.type == "cuda":
+        self._on_gpu = device.type == "cuda"
+        if self._on_gpu:
             torch.cuda.init()
             index = torch.cuda.current_device() if device.index is None else device.index
             self._generator = torch.cuda.default_generators[index]
 
     def keep(self, number):
         """Let a net go on from where torch's generator is now."""
-        self.states[number] = self._generator.get_state()
+        generator = self._generator
+        self._states[number] = generator.clone_state() if self._on_gpu else generator.get_state()
+
+    @property
+    def states(self):
+        """Where each net's stream is, as tensors."""
+        return [state.get_state() if self._on_gpu else state for state in self._states]
 
     @contextmanager
     def of(self, number):
         """The block draws from the stream of one net."""
-        outside = self._generator.get_state()
-        self._generator.set_state(self.states[number])
-        yield
-        self.keep(number)
-        self._generator.set_state(outside)
+        generator = self._generator
+        if self._on_gpu:  # draws from the state of another generator as it is: nothing is copied
+            outside = generator.graphsafe_get_state()
+            generator.graphsafe_set_state(self._states[number])
+            yield
+            generator.graphsafe_set_state(outside)
+        else:
+            outside = generator.get_state()
+            generator.set_state(self._states[number])
+            yield
+            self.keep(number)
+            generator.set_state(outside)
 
 
 def stacked(modules, streams):
@@ -131,11 +145,20 @@ class StackedChannels(nn.Module):
     def forward(self, X):
         """What each net's layer makes of its rows; (n_nets * b, c, ...) -> (n_nets * b, c, ...)."""
         X = X.unflatten(0, (self.n, -1)).transpose(0, 1).flatten(1, 2)
-        # Tensors of one number a net, such as a count of batches, stay as they are. Of buffers these are
-        # views, which the layer writes to.
-        state = {name: part.flatten(0, 1) if part.ndim > 1 else part for name, part in _state(self)}
-        X = functional_call(self._wide[0].train(self.training), state, (X,))
+        X = self._lent(self._wide[0])(X)
         return X.unflatten(1, (self.n, -1)).transpose(0, 1).flatten(0, 1)
+
+    def _lent(self, wide):
+        """The layer of all channels with the tensors of now; `functional_call` takes ten times as long.
+
+        Tensors of one number a net, such as a count of batches, stay as they are. Of buffers these are views,
+        which the layer writes to.
+        """
+        wide.training = self.training
+        for own, lent in ((self._parameters, wide._parameters), (self._buffers, wide._buffers)):
+            for name, part in own.items():
+                lent[name] = part.flatten(0, 1) if part is not None and part.ndim > 1 else part
+        return wide
 
 
 class StackedDropout(nn.Module):
@@ -144,16 +167,17 @@ class StackedDropout(nn.Module):
     def __init__(self, modules, streams):
         super().__init__()
         self.n, self.layer, self.streams = len(modules), copy(modules[0]), streams
-        self.layer.inplace = False
 
     def forward(self, X):
         """X times the masks: zeros, and 1 / (1 - p)."""
         if not self.training or self.layer.p == 0:
             return X
-        ones, masks = torch.ones_like(X.chunk(self.n)[0], requires_grad=False), []
-        for number in range(self.n):  # the layer itself draws, so that the masks are those of each net alone
+        # The layer itself draws, so that the masks are those of each net alone. On a GPU they hang, besides,
+        # on how the values lie in memory, and on whether the layer works in place.
+        ones, masks = X.new_ones((len(X) // self.n, *X.shape[1:])), []
+        for number in range(self.n):
             with self.streams.of(number):
-                masks.append(self.layer(ones))
+                masks.append(self.layer(ones.clone() if self.layer.inplace else ones))
         return X * torch.cat(masks)
 
 

@@ -6,14 +6,13 @@ rounding.
 
 from contextlib import suppress
 from copy import deepcopy
-from itertools import chain
 
 import torch
 from skorch.dataset import Dataset
 from torch import nn, optim
 from torch.utils.data import DataLoader
 
-from skal.nets.batches import Batches, unweighted
+from skal.nets.batches import Batches, in_memory, take, unweighted
 from skal.nets.classifier import NetClassifier
 from skal.nets.rehearsal import fails
 from skal.nets.stacked import Streams, stacked
@@ -34,7 +33,7 @@ _ELEMENTWISE = (
 )
 # How many numbers of all nets together a CPU has at hand, measured by benchmarks/ensemble_speed.py; and the
 # steps from which on a rehearsal pays.
-ROOM, MIN_STEPS = 2_000_000, 10
+ROOM, MIN_STEPS = 2_500_000, 10
 _MEANS_OF_ROWS = (nn.CrossEntropyLoss, nn.NLLLoss)
 
 
@@ -132,6 +131,7 @@ class _Run:
         """Train all nets for their epochs, and leave each as its own `fit` would."""
         self.module = stacked([net.module_ for net in self.nets], self.streams).train()
         self.optimizer = self._stacked_optimizer()
+        self.sets = _Sets(self.datasets, self.iterators)
         for net, (X, codes) in zip(self.nets, self.started, strict=True):
             net.notify("on_train_begin", X=X, y=codes)
         with suppress(KeyboardInterrupt):  # as in skorch: what has been learned so far counts
@@ -142,52 +142,49 @@ class _Run:
             net.notify("on_train_end", X=X, y=codes)
 
     def _epoch(self):
-        batches = [self._begin_epoch(number) for number in range(len(self.nets))]
-        steps = [self._step(parts) for parts in zip(*batches, strict=True)]
-        losses = torch.stack([loss for loss, _ in steps]).tolist()  # once an epoch: a GPU need not wait
-        for number, net in enumerate(self.nets):
-            for loss, (_, size) in zip(losses, steps, strict=True):
-                net.history.new_batch()
-                net.history.record_batch("train_loss", loss[number])
-                net.history.record_batch("train_batch_size", size)
-            net.history.record("train_batch_count", len(steps))
-            net.notify("on_epoch_end", dataset_train=self.datasets[number], dataset_valid=None)
+        orders = torch.stack([self._begin_epoch(number) for number in range(len(self.nets))])
+        sizes, losses = [], []
+        for rows in self.sets.batches(orders):
+            losses.append(self._step(*rows))
+            sizes.append(len(rows[1]) // len(self.nets))
+        losses = torch.stack(losses).T.tolist()  # once an epoch: a GPU need not wait
+        for net, dataset, own in zip(self.nets, self.datasets, losses, strict=True):
+            net.history[-1]["batches"] = [
+                {"train_loss": loss, "train_batch_size": size} for loss, size in zip(own, sizes, strict=True)
+            ]
+            net.history.record("train_batch_count", len(sizes))
+            net.notify("on_epoch_end", dataset_train=dataset, dataset_valid=None)
 
     def _begin_epoch(self, number):
-        """The batches of one net; its stream goes on from where the order of its rows was drawn."""
+        """The order of one net's rows; its stream goes on from where that was drawn."""
         net, iterator = self.nets[number], self.iterators[number]
         net.notify("on_epoch_begin", dataset_train=self.datasets[number], dataset_valid=None)
         net._seed_order(iterator)
-        batches = iter(iterator)
-        first = next(batches)
+        order = iterator.order()
         self.streams.keep(number)
-        return chain([first], batches)
+        return torch.arange(iterator.n) if order is None else order
 
-    def _step(self, parts):
-        """One step of the optimizer; -> losses (n_nets,), rows of each net in its batch."""
-        X = torch.cat([unweighted(X)[0] for X, _ in parts])
+    def _step(self, X, codes, weights):
+        """One step of the optimizer; -> losses (n_nets,)."""
         self.optimizer.zero_grad()
-        losses = self._losses(self.module(self.nets[0]._as_input(X)), parts)
+        losses = self._losses(self.module(self.nets[0]._as_input(X)), X, codes, weights)
         losses.sum().backward()
         self.optimizer.step()
-        return losses.detach(), len(parts[0][1])
+        return losses.detach()
 
-    def _losses(self, outputs, parts):
+    def _losses(self, outputs, X, codes, weights):
         """The loss of each net; -> (n_nets,)."""
-        net, criterion, n = self.nets[0], self.nets[0].criterion_, len(parts)
-        weights = [unweighted(X)[1] for X, _ in parts]
+        net, criterion, n = self.nets[0], self.nets[0].criterion_, len(self.nets)
         is_mean = (
             type(criterion) in _MEANS_OF_ROWS and criterion.reduction == "mean" and criterion.weight is None
         )
-        if weights[0] is None and not is_mean:
-            each = zip(self.nets, outputs.chunk(n), parts, strict=True)
-            return torch.stack(
-                [net.get_loss(own, codes, X=X, training=True) for net, own, (X, codes) in each]
-            )
+        if weights is None and not is_mean:
+            each = zip(self.nets, *(part.chunk(n) for part in (outputs, codes, X)), strict=True)
+            return torch.stack([net.get_loss(own, codes, X=X, training=True) for net, own, codes, X in each])
         with per_row(criterion):
-            losses = net.get_loss(outputs, torch.cat([codes for _, codes in parts]), training=True)
-        if weights[0] is not None:
-            losses = losses * torch.cat(weights).to(losses)
+            losses = net.get_loss(outputs, codes, training=True)
+        if weights is not None:
+            losses = losses * weights.to(losses)
         return losses.view(n, -1).mean(dim=1)
 
     def _stacked_optimizer(self):
@@ -210,6 +207,41 @@ class _Run:
                     net.optimizer_.state[part] = _of_one(
                         self.optimizer.state[stack[name]], stack[name], number
                     )
+
+
+class _Sets:
+    """The training sets of all nets, for batches in which each has as many rows; net after net.
+
+    A GPU takes as long to call as to gather a batch: so it is called once for all nets.
+    """
+
+    def __init__(self, datasets, iterators):
+        self.borders, self.device = iterators[0].borders(), iterators[0].device
+        parts = [unweighted(iterator.X) for iterator in iterators]
+        arrays = [unweighted(in_memory(dataset)[0].X)[0] for dataset in datasets]
+        if all(X is arrays[0] for X in arrays):  # one copy on a GPU is enough
+            self.Xs = [parts[0][0]]
+            for iterator in iterators:
+                iterator.X = None
+        else:
+            self.Xs = [X.to(self.device) for X, _ in parts]
+        self.codes = torch.stack([iterator.codes.to(self.device) for iterator in iterators])
+        self.weights = None
+        if parts[0][1] is not None:
+            self.weights = torch.stack([weight.to(self.device) for _, weight in parts])
+
+    def batches(self, orders):
+        """X, codes and weights (or None) of each batch of an epoch; orders are those of rows (n_nets, n)."""
+        orders = orders.to(self.device)
+        for start, stop in self.borders:
+            rows = orders[:, start:stop]
+            own = zip(self.Xs, rows.flatten().chunk(len(self.Xs)), strict=True)
+            X = [take(X, part) for X, part in own]
+            yield (
+                X[0] if len(X) == 1 else torch.cat(X),
+                self.codes.gather(1, rows).flatten(),
+                None if self.weights is None else self.weights.gather(1, rows).flatten(),
+            )
 
 
 def _options(net):

@@ -103,7 +103,9 @@ def solve(cover, n, *, relaxed=False, time_limit=np.inf):
     uncovered = sparse.csr_array(
         (np.ones(len(may_stay)), (may_stay, np.arange(len(may_stay)))), shape=(n_rows, len(may_stay))
     )
-    counts = sparse.block_diag([np.ones((1, n_columns)), cover.weights[np.newaxis, may_stay]])
+    counts = sparse.block_diag(
+        [sparse.csr_array(part) for part in (np.ones((1, n_columns)), cover.weights[np.newaxis, may_stay])]
+    )
     result = milp(
         np.zeros(n_columns + len(may_stay)),
         # If columns are whole, rows are uncovered as a whole.

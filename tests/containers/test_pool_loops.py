@@ -22,6 +22,7 @@ from skal import ActiveLearner, EnsembleClassifier, NetClassifier, PseudoLabelCl
 from skal import strategies as of
 from skal.containers import _view
 from skal.nets import LossPredictionClassifier
+from skal.nets._net import INFERENCE_BATCH
 
 N = 160
 RNG = np.random.RandomState(0)
@@ -34,6 +35,7 @@ TABLE = IMAGES.reshape(N, -1)[:, :10] / 255
 @pytest.fixture(autouse=True)
 def _small_blocks(monkeypatch):
     monkeypatch.setattr(_view, "_BLOCK_ROWS", 64)
+    monkeypatch.setitem(INFERENCE_BATCH, "cuda", 64)  # blocks are whole batches
 
 
 def flat(X):

@@ -166,7 +166,7 @@ def test_an_instance_is_the_starting_weights_and_stays_as_it_is():
     assert all((before[key] == value).all() for key, value in module.state_dict().items())
     assert net.module_ is not module
     start = small(module=module, max_epochs=0).fit(X, codes)
-    assert all((before[key] == value).all() for key, value in start.module_.state_dict().items())
+    assert all((before[key] == value.cpu()).all() for key, value in start.module_.state_dict().items())
 
 
 def test_a_module_of_probabilities_goes_with_nll_loss():

@@ -55,7 +55,7 @@ def test_the_answer_is_linear_in_the_embedding(net):
     Z = net.embed(X)
     head = net.module_.head
     with torch.no_grad():
-        proba = head(torch.from_numpy(Z)).softmax(1).numpy()
+        proba = head(torch.from_numpy(Z).to(net.device)).softmax(1).cpu().numpy()
     assert (Z.shape, Z.dtype) == ((90, 5), np.float32)
     np.testing.assert_allclose(proba, net.predict_proba(X), atol=1e-6)
 
@@ -67,7 +67,7 @@ def test_the_last_linear_layer_is_the_one_that_runs_last_not_the_one_registered_
 
 def test_a_layer_by_name_is_its_output_flattened(net):
     with torch.no_grad():
-        expected = net.module_.body[0](torch.from_numpy(X)).numpy()
+        expected = net.module_.body[0](torch.from_numpy(X).to(net.device)).cpu().numpy()
     np.testing.assert_allclose(net.embed(X, layer="body.0"), expected, atol=1e-6)
     assert net.embed(X, layer="body.4").shape == (90, 5)  # (90, 5, 1) in the net
     images = rng.normal(size=(10, 1, 6, 6)).astype(np.float32)

@@ -41,7 +41,7 @@ def small(kind=GenerativeAugmentationClassifier, **params):
 
 def weights(net, *parts):
     names = parts or ("module", *PARTS)
-    return [w.detach().clone() for name in names for w in getattr(net, name + "_").parameters()]
+    return [w.detach().cpu().clone() for name in names for w in getattr(net, name + "_").parameters()]
 
 
 def equal(one, two):
@@ -73,7 +73,7 @@ class Batches(Callback):
         self.epochs.append([])
 
     def on_batch_begin(self, net, batch, training, **kwargs):
-        self.epochs[-1].append(np.asarray(batch[0])[:, 0, 0].astype(int).tolist())
+        self.epochs[-1].append(batch[0][:, 0, 0].int().tolist())
 
 
 class Last(Callback):
@@ -177,7 +177,8 @@ def siblings_hang_on_their_sources(**plant):
 def means_and_variances_are_free(**plant):
     net = small(warmup_steps=40, **plant).fit(images[:60], y[:60])
     with torch.no_grad():
-        mean, log_variance = net.encoder_(torch.from_numpy(images[:200, None])).chunk(2, dim=1)
+        rows = torch.from_numpy(images[:200, None]).to(net.device)
+        mean, log_variance = net.encoder_(rows).chunk(2, dim=1)
     assert mean.min() < -0.2  # a sigmoid would be above 0,
     assert log_variance.min() < -0.2  # and sigma never below 1
 
@@ -331,9 +332,8 @@ def test_siblings_have_scale_and_shape_of_their_sources(name):
 
 
 def test_gradients_are_those_of_each_loss_for_its_own_part():
-    net = small(dtype="float64", max_epochs=1, kl_weight=0.5, reconstruction_weight=3.0).fit(
-        images[:20], y[:20]
-    )
+    net = small(dtype="float64", max_epochs=1, kl_weight=0.5, reconstruction_weight=3.0, device="cpu")
+    net.fit(images[:20], y[:20])
     x = torch.from_numpy(images[:20, None].astype(float))
     codes, parts = torch.from_numpy(y[:20]), ("encoder", "generator", "discriminator", "module")
     for part in parts:
@@ -507,7 +507,7 @@ def test_parts_can_be_ones_own():
     settings = {"max_epochs": 1, "warmup_steps": 3, "n_latent": 32, "random_state": 0}
     own = nn.Sequential(nn.Flatten(), nn.Linear(64, 1))
     start = own[1].weight.detach().clone()
-    net = GenerativeAugmentationClassifier(generator=Dense, discriminator=own, **settings)
+    net = GenerativeAugmentationClassifier(generator=Dense, discriminator=own, device="cpu", **settings)
     net.fit(images[:40], y[:40])
     assert isinstance(net.generator_, Dense)
     assert torch.equal(own[1].weight, start)

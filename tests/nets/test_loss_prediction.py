@@ -78,7 +78,7 @@ def test_a_step_runs_the_module_once_and_updates_batch_normalisation_once():
     assert net.module_.body[1].num_batches_tracked == steps
     plain = NetClassifier(module, max_epochs=4, batch_size=16, random_state=0).fit(X, y)
     detached = small(module, detach_after=0).fit(X, y)
-    assert_array_equal(detached.module_.body[1].running_mean, plain.module_.body[1].running_mean)
+    assert torch.equal(detached.module_.body[1].running_mean, plain.module_.body[1].running_mean)
 
 
 def test_the_module_is_that_of_a_plain_net_bit_for_bit_where_pairs_do_not_train_it():
@@ -154,8 +154,8 @@ def test_predicted_losses_are_what_the_loss_module_makes_of_the_taps():
     assert [tap.in_features for tap in net.loss_module_.taps] == [4, 8, 16, 32]
     predicted = net.predict_loss(images)
     with torch.no_grad(), tapped(net.module_.eval(), net.taps_) as seen:
-        net.module_(torch.from_numpy(images))
-        expected = net.loss_module_([seen[name] for name in net.taps_])
+        net.module_(torch.from_numpy(images).to(net.device))
+        expected = net.loss_module_([seen[name] for name in net.taps_]).cpu()
     assert (predicted.shape, predicted.dtype) == ((40,), np.float64)
     assert_allclose(predicted, expected, atol=1e-5)
 

@@ -2,9 +2,10 @@
 
 import pytest
 import torch
+from torch.nn import functional
 
 from skal.nets import SmallCNN, SmallFCN, SmallMLP, SmallUNet
-from skal.nets.modules import default_module
+from skal.nets.modules import _stretched, default_module
 
 
 @pytest.mark.parametrize(
@@ -69,3 +70,13 @@ def test_a_segmenter_drops_whole_channels_after_its_encoder(module):
     assert not any(isinstance(layer, torch.nn.Dropout2d) for layer in encoder.modules())
     X = torch.rand(3, 1, 8, 8)
     assert not torch.equal(net(X), net(X))
+
+
+@pytest.mark.parametrize("sizes", [((4, 5), (9, 8)), ((8, 8), (16, 16)), ((1, 1), (3, 2)), ((7, 3), (4, 2))])
+def test_images_are_stretched_as_torch_does(sizes):
+    """Whose gradients are not the same bits twice on a GPU."""
+    X = torch.randn(2, 3, *sizes[0], dtype=torch.float64, requires_grad=True)
+    found, expected = _stretched(X, sizes[1]), functional.interpolate(X, size=sizes[1], mode="bilinear")
+    torch.testing.assert_close(found, expected)
+    gradients = [torch.autograd.grad(part.square().sum(), X) for part in (found, expected)]
+    torch.testing.assert_close(*gradients)

@@ -12,6 +12,7 @@ from skorch.dataset import Dataset, ValidSplit
 from skorch.helper import SliceDataset, predefined_split
 from torch.utils.data import DataLoader, TensorDataset
 
+from skal import as_pool
 from skal.nets import NetClassifier, SmallMLP
 
 X, codes = make_blobs(90, centers=3, random_state=0)
@@ -281,7 +282,7 @@ def test_fitting_inside_no_grad_and_inference_mode():
 def test_a_device_may_be_named_in_any_way(device):
     net = small(device=device).fit(X, names)
     assert net.get_params()["device"] == device
-    assert_array_equal(net.predict_proba(X), small().fit(X, names).predict_proba(X))
+    assert_array_equal(net.predict_proba(X), small(device="cpu").fit(X, names).predict_proba(X))
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
@@ -303,3 +304,17 @@ def test_a_net_that_was_on_a_gpu_loads_where_there_is_none(monkeypatch):
         warnings.simplefilter("ignore")  # skorch says that it takes the CPU
         loaded.__setstate__(state)
     assert_array_equal(loaded.predict_proba(X), net.predict_proba(X))
+
+
+@pytest.mark.parametrize(
+    ("shape", "rows"), [((64,), 1024), ((3, 32, 32), 1024), ((3, 96, 96), 128), ((3, 224, 224), 64)]
+)
+def test_a_gpu_predicts_in_whole_parts_of_the_blocks_in_which_a_pool_is_read(shape, rows, monkeypatch):
+    """Bits hang on how many rows there are in a batch; and 1,024 photos would fill the GPU."""
+    net = small()
+    monkeypatch.setattr(net, "_place", lambda: torch.device("cuda"))
+    net.row_shape_ = net.in_shape_ = shape
+    assert net._inference_rows(None) == rows
+    assert as_pool(np.broadcast_to(np.float32(0), (5000, *shape))).block_rows % rows == 0
+    net.in_shape_ = (3, 16, 16)  # after a transform; rows are read at the size that they have
+    assert net._inference_rows(None) == rows

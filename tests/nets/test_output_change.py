@@ -45,10 +45,10 @@ def by_jacobians(module, rows, references, output, labels):
     for row in rows.split(1):
         log_proba = run(row).log_softmax(-1)[0]
         proba = log_proba.exp().detach()
-        expected = proba if labels == "full" else torch.eye(len(proba))[proba.argmax()]
+        expected = proba if labels == "full" else torch.eye(len(proba)).to(proba)[proba.argmax()]
         steps = gradients(-log_proba)
         scores.append(expected.double() @ (jacobian @ steps.T).abs().sum(1).mean(0).double())
-    return torch.stack(scores).numpy()
+    return torch.stack(scores).cpu().numpy()
 
 
 @pytest.mark.parametrize("name", ZOO)
@@ -74,7 +74,7 @@ def test_a_net_with_dropout_and_batch_normalisation_is_taken_in_evaluation_mode(
     net.module_.train()  # whatever its user has left it in
     changes = output_change(net, X[:9], X[:70], output=output, labels=labels)
     net.module_.eval()
-    rows = torch.from_numpy(X)
+    rows = torch.from_numpy(X).to(net.device)
     expected = by_jacobians(net.module_, rows[:9], rows[:70], output, labels)
     np.testing.assert_allclose(changes, expected, rtol=1e-6)
 

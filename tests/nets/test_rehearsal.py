@@ -225,7 +225,7 @@ def test_a_rehearsal_leaves_weights_and_buffers():
 
 
 def test_values_at_once_counts_weights_and_what_layers_return():
-    net = NetClassifier(SmallMLP, module__hidden=8, max_epochs=0, dtype="float64").fit(X, y)
+    net = NetClassifier(SmallMLP, module__hidden=8, max_epochs=0, dtype="float64", device="cpu").fit(X, y)
     n_weights = 4 * 8 + 8 + 8 * 8 + 8 + 8 * 3 + 3
     assert values_at_once(net, torch.from_numpy(X), 10) == 4 * n_weights + 10 * (8 + 8 + 3)
     assert values_at_once(net, torch.from_numpy(X), 100) == 4 * n_weights + 64 * (8 + 8 + 3)

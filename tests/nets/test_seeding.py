@@ -10,6 +10,7 @@ import pytest
 import torch
 from numpy.testing import assert_array_equal
 from skorch.dataset import ValidSplit
+from torch.backends import cudnn
 
 from skal.nets import NetClassifier
 from skal.nets.seeding import isolated
@@ -27,8 +28,8 @@ class Augmenting(torch.nn.Module):
         self.shift = random.random() + np.random.rand()
 
     def forward(self, X):
-        noise = torch.rand(len(X), 64) + np.random.rand() + random.random() + self.shift
-        return self.output(X.flatten(1) + noise)
+        noise = torch.rand(len(X), 64).to(X.device) + torch.rand(64, device=X.device)
+        return self.output(X.flatten(1) + noise + np.random.rand() + random.random() + self.shift)
 
 
 def net(**params):
@@ -37,9 +38,10 @@ def net(**params):
 
 def state():
     _, words, *rest = np.random.get_state()
-    torch_state = torch.get_rng_state().numpy().tobytes()
+    of_torch = [state.numpy().tobytes() for state in (torch.get_rng_state(), *torch.cuda.get_rng_state_all())]
     switches = torch.is_grad_enabled(), torch.get_default_dtype(), torch.get_num_threads()
-    return words.tobytes(), rest, random.getstate(), torch_state, switches
+    of_cudnn = cudnn.benchmark, cudnn.deterministic
+    return words.tobytes(), rest, random.getstate(), of_torch, switches, of_cudnn
 
 
 misfit = torch.nn.Linear(3, 3)
@@ -67,6 +69,21 @@ def test_no_call_leaves_a_trace(call, random_state):
     with contextlib.suppress(ValueError, RuntimeError):
         CALLS[call](fitted)
     assert state() == before
+
+
+def test_cudnn_is_held_to_what_gives_the_same_bits(monkeypatch):
+    """Its backward convolutions add in any order where they may, and it times algorithms to choose one."""
+    monkeypatch.setattr(cudnn, "benchmark", True)
+    seen = set()
+
+    class Watching(Augmenting):
+        def forward(self, X):
+            seen.add((cudnn.benchmark, cudnn.deterministic))
+            return super().forward(X)
+
+    before = state()
+    net(module=Watching).fit(images, y).predict(images)
+    assert (seen, state()) == ({(False, True)}, before)
 
 
 @pytest.mark.parametrize("module", [None, Augmenting])

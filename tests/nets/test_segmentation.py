@@ -155,7 +155,7 @@ def test_no_gradient_and_no_score_comes_from_an_ignored_pixel(scoring, fitted):
         "accuracy": (y == predicted)[:, :4].mean(),
     }
     assert_allclose(model.score(X, marked), by_hand[scoring])
-    logits = torch.randn(24, 16, 16, 2, requires_grad=True)
+    logits = torch.randn(24, 16, 16, 2, requires_grad=True, device=model.device)
     model.get_loss(logits, torch.from_numpy(marked), training=True).backward()
     assert (logits.grad[:, 4:] == 0).all()
     assert (logits.grad[:, :4] != 0).all()
@@ -168,7 +168,7 @@ def test_an_ignored_border_leaves_a_fit_as_it_is_where_the_module_does_not_see_i
     model, other = net(module).fit(X, y), net(module).fit(wide, wide_masks)
     assert model.history[:, "train_loss"] == pytest.approx(other.history[:, "train_loss"], rel=1e-6)
     for one, two in zip(weights(model), weights(other), strict=True):
-        assert_allclose(one, two, atol=1e-6)
+        assert_allclose(one.cpu(), two.cpu(), atol=1e-6)
 
 
 def test_padding_in_a_batch_is_ignored():
@@ -178,7 +178,7 @@ def test_padding_in_a_batch_is_ignored():
     pixels = np.concatenate([image.ravel() for image in mixed])[None, None, :]
     row = net(module, **params).fit(pixels, np.concatenate([mask.ravel() for mask in masks])[None, None])
     for one, two in zip(weights(ragged), weights(row), strict=True):
-        assert_allclose(one, two, rtol=1e-10)
+        assert_allclose(one.cpu(), two.cpu(), rtol=1e-10)
 
 
 # -- weights -----------------------------------------------------------------------------------------
@@ -320,8 +320,8 @@ def test_who_has_no_dropout_has_no_draws():
 
 def test_embed_is_the_mean_of_the_map_that_is_named(fitted):
     with torch.no_grad():
-        maps = fitted.module_.eval().features(torch.from_numpy(X)[:, None])
-    assert_allclose(fitted.embed(X), maps.mean(dim=(2, 3)), atol=1e-6)
+        maps = fitted.module_.eval().features(torch.from_numpy(X)[:, None].to(fitted.device))
+    assert_allclose(fitted.embed(X), maps.mean(dim=(2, 3)).cpu(), atol=1e-6)
     assert_allclose(fitted.embed(X, layer="features.4"), fitted.embed(X))
     assert fitted.embed(X, layer="features.0").shape == (24, 16)
     with pytest.raises(ValueError, match="no layer 'nowhere'"):

@@ -6,9 +6,11 @@ import pytest
 import torch
 from torch import nn
 
+from skal.nets.seeding import torch_states
 from skal.nets.stacked import OneByOne, StackedChannels, StackedDropout, StackedLinear, Streams, stacked
 
 N = 3
+DEVICE = torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
 class Scaled(nn.Linear):
@@ -43,6 +45,7 @@ LAYERS = {
     "norm2d": (lambda: nn.BatchNorm2d(4, momentum=0.3, affine=False), (4, 5, 5), StackedChannels),
     "no statistics": (lambda: nn.BatchNorm1d(4, track_running_stats=False), (4, 6), StackedChannels),
     "dropout": (lambda: nn.Dropout(0.4), (4,), StackedDropout),
+    "dropout in place": (lambda: nn.Dropout(0.4, inplace=True), (4,), StackedDropout),
     "dropout2d": (lambda: nn.Dropout2d(0.4), (4, 3, 3), StackedDropout),
     "alpha dropout": (lambda: nn.AlphaDropout(0.4), (4,), OneByOne),
     "layer norm": (lambda: nn.LayerNorm(4), (4,), OneByOne),
@@ -55,12 +58,12 @@ LAYERS = {
 
 def rows(shape, batch=5):
     if shape is None:
-        return torch.randint(2, (N * batch, 6))
-    return torch.randn(N * batch, *shape, dtype=torch.float64, requires_grad=True)
+        return torch.randint(2, (N * batch, 6), device=DEVICE)
+    return torch.randn(N * batch, *shape, dtype=torch.float64, device=DEVICE, requires_grad=True)
 
 
 def streams_at(seed):
-    streams = Streams(N, torch.device("cpu"))
+    streams = Streams(N, DEVICE)
     for number in range(N):
         torch.manual_seed(seed + number)
         streams.keep(number)
@@ -72,7 +75,7 @@ def results(modules, X, streams):
     outputs, gradients = [], []
     for number, (module, own) in enumerate(zip(modules, X.chunk(N), strict=True)):
         with streams.of(number):
-            outputs.append(module(own))
+            outputs.append(module(own.clone()))  # which a layer in place may write to
         outputs[-1].square().sum().backward()
         gradients.append({name: part.grad for name, part in module.named_parameters()})
     names = [name for name, _ in modules[0].named_buffers()]
@@ -88,7 +91,7 @@ def results(modules, X, streams):
 def test_the_twin_of_a_layer_does_what_the_layers_do(name, training):
     make, shape, kind = LAYERS[name]
     torch.manual_seed(0)
-    modules = [make().double() for _ in range(N)]
+    modules = [make().double().to(DEVICE) for _ in range(N)]
     X = rows(shape)
     streams = streams_at(3)
     twin = stacked(modules, streams).train(training)
@@ -112,7 +115,7 @@ def test_the_twin_of_a_layer_does_what_the_layers_do(name, training):
 @pytest.mark.parametrize("name", LAYERS)
 def test_the_modules_stay_as_they_are(name):
     make, shape, _ = LAYERS[name]
-    modules = [make().double() for _ in range(N)]
+    modules = [make().double().to(DEVICE) for _ in range(N)]
     before = deepcopy([module.state_dict() for module in modules])
     stacked(modules, streams_at(0)).train()(rows(shape)).sum().backward()
     torch.testing.assert_close([module.state_dict() for module in modules], before)
@@ -131,13 +134,14 @@ def test_what_is_not_trained_is_not_trained_in_the_stack():
 def test_a_stream_goes_on_where_it_was_and_the_generator_too():
     streams = streams_at(5)
     torch.manual_seed(1)
-    before = torch.get_rng_state()
+    before = torch_states()
     with streams.of(2):
-        first = torch.rand(3)
+        first = torch.randn(3, device=DEVICE)
     with streams.of(0):
-        torch.rand(7)
+        torch.randn(7, device=DEVICE)
     with streams.of(2):
-        second = torch.rand(2)
-    assert torch.equal(torch.get_rng_state(), before)
+        second = torch.randn(2, device=DEVICE)
+    assert torch.equal(torch_states(), before)
     torch.manual_seed(7)
-    assert torch.equal(torch.cat([first, second]), torch.rand(5))
+    assert torch.equal(first, torch.randn(3, device=DEVICE))
+    assert torch.equal(second, torch.randn(2, device=DEVICE))

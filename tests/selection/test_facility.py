@@ -164,7 +164,7 @@ def test_laziness_looks_at_few_pairs(monkeypatch):
 
     monkeypatch.setattr(_facility._Gains, "_compared", counted)
     Z = np.random.RandomState(0).normal(size=(1000, 6))
-    facility_location(Z, None, 50, metric="euclidean")
+    facility_location(Z, None, 50, metric="euclidean", device="cpu")
     assert 1000 <= sum(looked) < 7000
 
 

@@ -45,7 +45,8 @@ def test_contract_with_a_model_of_its_own():
 
 
 def test_gradients_are_those_of_autograd():
-    net = NetClassifier(module__hidden=8, max_epochs=2, dtype="float64", random_state=0).fit(X[:30], y[:30])
+    params = {"module__hidden": 8, "max_epochs": 2, "dtype": "float64", "random_state": 0, "device": "cpu"}
+    net = NetClassifier(**params).fit(X[:30], y[:30])
     gradients = last_layer_gradients(net.predict_proba(X), embed(net, X))
     last = [layer for layer in net.module_.modules() if isinstance(layer, torch.nn.Linear)][-1]
     rows = []

@@ -215,7 +215,7 @@ def test_dropout_and_batch_normalisation_of_the_model_are_off():
     for name, value in module.state_dict().items():
         assert torch.equal(value, before[name])
     with torch.inference_mode():
-        points = module.eval()[0](torch.tensor(images)).numpy()
+        points = module.eval()[0](torch.tensor(images, device=fitted.estimator_.device)).cpu().numpy()
     np.testing.assert_allclose(fitted.labeled_embedding_, points[:60], rtol=1e-5, atol=1e-6)
     ready = DiscriminativeAL(discriminator=KNeighborsClassifier(), random_state=0).fit(points[:60], Y[:60])
     np.testing.assert_allclose(ready.score(points[60:200]), scores)

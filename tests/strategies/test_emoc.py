@@ -118,7 +118,7 @@ def by_autograd(module, head, X, output, labels):
 
 @pytest.mark.parametrize(("output", "labels"), FORMS)
 def test_of_a_net_it_is_the_gradients_of_the_last_layer_in_evaluation_mode(output, labels):
-    net = NetClassifier(WithNorm, dtype="float64", max_epochs=2, random_state=0)
+    net = NetClassifier(WithNorm, dtype="float64", max_epochs=2, random_state=0, device="cpu")
     strategy = fitted(EMOC(net, output=output, labels=labels))
     module = strategy.estimator_.module_.eval()
     rows = X[:40]

@@ -2,6 +2,7 @@
 
 import numpy as np
 import torch
+from sklearn.base import clone
 from sklearn.datasets import load_iris
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.linear_model import LogisticRegression
@@ -17,7 +18,8 @@ NET = NetClassifier(module__hidden=8, max_epochs=1, batch_size=-1, dtype="float6
 
 
 def test_of_a_net_it_is_the_length_of_the_gradients_of_its_last_layer_in_evaluation_mode():
-    strategy = ExpectedGradientLength(NET, random_state=0).fit(X[::5], Y[::5])
+    strategy = ExpectedGradientLength(clone(NET).set_params(device="cpu"), random_state=0)
+    strategy.fit(X[::5], Y[::5])
     module = strategy.estimator_.module_.eval()
     expected = []
     for row in torch.from_numpy(X[:20]):
