@@ -4,12 +4,10 @@ Images of one size are an array, (n, h, w) or (n, c, h, w); of different sizes a
 Masks likewise: whole numbers, of which one, `ignore_index`, stands for "no label here".
 """
 
-import sys
-
 import numpy as np
 from sklearn.utils import check_array
 
-from skal._rows import as_objects
+from skal._rows import as_numpy, as_objects
 
 __all__ = [
     "IGNORED",
@@ -43,7 +41,7 @@ def read_images(X, who):
     """
     items = _items(X)
     if items is None:
-        images = check_array(_on_cpu(X), ensure_2d=False, allow_nd=True)
+        images = check_array(as_numpy(X), ensure_2d=False, allow_nd=True)
         if images.ndim not in (3, 4) or 0 in images.shape:
             raise ValueError(
                 f"{who} takes images, X of shape (n, height, width) or (n, channels, height, width) or a "
@@ -85,7 +83,7 @@ def read_masks(y, who):
         raise ValueError(f"{who} requires y to be passed, one mask for each image, but the target y is None")
     items = _items(y)
     if items is None:
-        masks = np.asarray(_on_cpu(y))
+        masks = np.asarray(as_numpy(y))
         if masks.ndim != 3:
             raise ValueError(
                 f"{who} labels pixels, and needs a mask for each image, y of shape (n, height, width) or a "
@@ -194,7 +192,7 @@ def _items(data):
 
 
 def _read_image(item, number, who):
-    image = np.asarray(_on_cpu(item))
+    image = np.asarray(as_numpy(item))
     if image.ndim not in (2, 3) or 0 in image.shape:
         raise ValueError(
             f"{who} takes images of shape (height, width) or (channels, height, width), and the image "
@@ -204,7 +202,7 @@ def _read_image(item, number, who):
 
 
 def _read_mask(item, number, who):
-    mask = np.asarray(_on_cpu(item))
+    mask = np.asarray(as_numpy(item))
     if mask.ndim != 2:
         raise ValueError(
             f"{who} labels pixels, and needs masks of shape (height, width): the mask {number} of y has the "
@@ -250,9 +248,3 @@ def _encoded(mask, classes, ignore_index, number_type):
 
 def _some(shapes):
     return ", ".join(str(shape) for shape in sorted(set(shapes))[:3])
-
-
-def _on_cpu(data):
-    torch = sys.modules.get("torch")
-    is_tensor = torch is not None and isinstance(data, torch.Tensor)
-    return data.detach().cpu().numpy() if is_tensor else data

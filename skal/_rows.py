@@ -1,6 +1,7 @@
 """X as a sequence of rows: counted, validated at the door, taken by position."""
 
 import sys
+from contextlib import contextmanager
 
 import joblib
 import numpy as np
@@ -9,8 +10,20 @@ from sklearn.utils.validation import assert_all_finite, validate_data
 
 from skal._compat import n_rows, rows_of
 from skal.containers import View, at_the_door
+from skal.containers._protocol import as_numpy
 
-__all__ = ["as_objects", "at_the_door", "check_rows", "digest", "in_memory", "is_view", "n_rows", "take"]
+__all__ = [
+    "as_numpy",
+    "as_objects",
+    "at_the_door",
+    "check_rows",
+    "digest",
+    "in_memory",
+    "is_view",
+    "n_rows",
+    "row_named",
+    "take",
+]
 
 
 def as_objects(entries):
@@ -49,7 +62,7 @@ def in_memory(X):
 
 def digest(X):
     """A text that is the same for the same rows, also as another number type or in another container."""
-    X = in_memory(X)
+    X = as_numpy(in_memory(X))
     if sparse.issparse(X):
         X = X.tocsr()
         return joblib.hash((X.shape, X.indices, X.indptr, X.data.astype(np.float32)))
@@ -81,7 +94,8 @@ def check_rows(owner, X, *, allow_nan, reset, min_rows=1):
         validate_data(owner, X, reset=reset, skip_check_array=True)
         if not allow_nan and hasattr(X, "select_dtypes"):
             numbers = X.select_dtypes(include="number").to_numpy(dtype=np.float64, na_value=np.nan)
-            assert_all_finite(numbers, input_name="X")
+            with row_named(numbers):
+                assert_all_finite(numbers, input_name="X")
         return X
     if isinstance(X, list | tuple) and len(X) == 0 and min_rows == 0:  # of texts, or of images
         return X
@@ -93,15 +107,37 @@ def check_rows(owner, X, *, allow_nan, reset, min_rows=1):
         for value in X.flat:
             if isinstance(value, dict | list | set | tuple):
                 float(value)  # raises TypeError, as in scikit-learn, whether the row will be used or not
-    return validate_data(
-        owner,
-        X,
-        reset=reset,
-        accept_sparse=["csr"],
-        dtype=None if sparse.issparse(X) or X.dtype.kind in "OUS" else "numeric",
-        ensure_all_finite="allow-nan" if allow_nan else True,
-        ensure_min_samples=min_rows,
-    )
+    with row_named(X):
+        return validate_data(
+            owner,
+            X,
+            reset=reset,
+            accept_sparse=["csr"],
+            dtype=None if sparse.issparse(X) or X.dtype.kind in "OUS" else "numeric",
+            ensure_all_finite="allow-nan" if allow_nan else True,
+            ensure_min_samples=min_rows,
+        )
+
+
+@contextmanager
+def row_named(X):
+    """Let scikit-learn's error about NaN or infinity in the block say in which row of X the first is."""
+    try:
+        yield
+    except ValueError as error:
+        is_bad = next((found for word, found in _NOT_FINITE.items() if word in str(error)), None)
+        if is_bad is None or getattr(getattr(X, "dtype", None), "kind", "") not in "fc":
+            raise
+        if sparse.issparse(X):
+            rows = X.tocoo().row[is_bad(X.tocoo().data)]
+        else:
+            rows = np.flatnonzero(is_bad(X).reshape(len(X), -1).any(axis=1))
+        if not len(rows):  # too large for a smaller number type
+            raise
+        raise ValueError(f"Row {rows.min()} is not finite. {error}") from error
+
+
+_NOT_FINITE = {"contains NaN": np.isnan, "contains infinity": np.isinf}
 
 
 def _check_view(owner, X, allow_nan, reset, min_rows):

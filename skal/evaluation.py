@@ -114,6 +114,11 @@ def compare(
     learners = _named(learners)
     if (X_test is None) != (y_test is None):
         raise ValueError("X_test and y_test go together: pass both, or neither to have rows of X set aside.")
+    if y is None:
+        raise ValueError(
+            "compare needs y, the labels of all rows, which learners see as they ask for them; a pool that "
+            "knows its labels has them as pool.y."
+        )
     seed = draw_seed(random_state)
     data = at_the_door(X), y, at_the_door(X_test), y_test
     if scoring is None:

@@ -234,3 +234,8 @@ def test_a_digest_tells_settings_apart_and_leaves_defaults_out():
         ActiveLearner(FrozenEstimator(LogisticRegression(C=2)), Margin()),
     ]
     assert len({digest(learner) for learner in [net, *others]}) == len(others) + 1
+
+
+def test_labels_are_needed():
+    with pytest.raises(ValueError, match="compare needs y, the labels of all rows"):
+        compare([ActiveLearner(GaussianNB(), Random())], np.eye(30), None)

@@ -1,7 +1,5 @@
 """Where a model sees a row: the rows as points, whose distances say which of them are alike."""
 
-import sys
-
 import numpy as np
 from scipy import sparse
 from sklearn.exceptions import NotFittedError
@@ -9,7 +7,7 @@ from sklearn.frozen import FrozenEstimator
 from sklearn.utils.validation import check_is_fitted
 
 from skal._block_wise import block_wise
-from skal._rows import in_memory, n_rows
+from skal._rows import as_numpy, in_memory, n_rows
 from skal.capabilities._answers import check_probabilities
 from skal.capabilities._asking import predict_proba
 from skal.capabilities._models import innermost, is_skorch_net, is_torch_module, name_of, opened
@@ -228,11 +226,8 @@ def as_points(Z, source, n):
 
 
 def _numbers(Z, source):
-    torch = sys.modules.get("torch")
-    if torch is not None and isinstance(Z, torch.Tensor):
-        Z = Z.detach().cpu().numpy()
     try:
-        array = np.asarray(Z)
+        array = np.asarray(as_numpy(Z))
         if array.dtype.kind == "O":
             array = array.astype(np.float64)
         if array.dtype.kind not in "biuf" or array.ndim < 2:

@@ -5,6 +5,7 @@ Nobody's library is imported here unless an object of it comes in.
 
 import os
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +22,7 @@ from skal.containers._arrays import (
 )
 from skal.containers._datasets import HuggingFaceDataset, MapDataset, has_plain_rows
 from skal.containers._images import ImageFiles, image_folder, is_paths
-from skal.containers._protocol import Container, refuse_changing
+from skal.containers._protocol import Container, as_numpy, refuse_changing
 from skal.containers._store import open_store
 from skal.containers._view import View
 
@@ -82,11 +83,14 @@ def as_pool(X, **options):
     array([[8, 9],
            [2, 3]])
     """
-    if isinstance(X, View):
+    if not options and isinstance(X, View):
         return X
-    container = X if isinstance(X, Container) else _adapted(X, options)
+    container = X if isinstance(X, Container | View) else _adapted(X, options)
     if options:
-        raise TypeError(f"as_pool has no use for {', '.join(options)} with {type(X).__name__}.")
+        raise TypeError(
+            f"as_pool has no use for {', '.join(options)} with {type(X).__name__}; images in files take "
+            f"{', '.join(_OF_IMAGES)}, and a Dataset of Hugging Face column."
+        )
     refuse_changing(container)
     return View(container)
 
@@ -113,7 +117,7 @@ def at_the_door(X):
     is_list = isinstance(X, list | tuple) or (
         isinstance(X, np.ndarray) and X.ndim == 1 and X.dtype.kind in "OU"
     )
-    return as_pool(X) if is_list and is_paths(X) and _is_there(X[0]) else X
+    return as_pool(X) if is_list and is_paths(X) and any(map(_is_there, X)) else X
 
 
 def _adapted(X, options):
@@ -124,9 +128,12 @@ def _adapted(X, options):
             return open_store(X)
         if Path(X).suffix.lower() == ".npy":
             return _mapped(X)
-        if Path(X).suffix.lower() in (".h5", ".hdf5"):
-            raise ValueError(f"{X} may hold several arrays; pass one of them, such as h5py.File(path)['X'].")
-        return image_folder(X, **_all_of(options))
+        if Path(X).suffix.lower() in (".h5", ".hdf5", ".npz"):
+            opened = "numpy.load" if Path(X).suffix.lower() == ".npz" else "h5py.File"
+            raise ValueError(
+                f"{X} may hold several arrays; pass one of them, such as {opened}({str(X)!r})['X']."
+            )
+        return image_folder(X, **_taken(options, _OF_IMAGES[:-1]))
     if isinstance(X, np.ndarray) and not (X.ndim == 1 and X.dtype.kind in "OU"):
         return Array(X)
     if sparse.issparse(X):
@@ -143,8 +150,10 @@ def _adapted(X, options):
         return HuggingFaceDataset(X, options.pop("column", None))
     if hasattr(X, "iloc"):
         is_series_of_paths = X.ndim == 1 and len(X) > 0 and is_paths(list(X))
-        return ImageFiles(list(X), **_all_of(options)) if is_series_of_paths else Frame(X)
-    if not (hasattr(X, "__iter__") or hasattr(X, "__getitem__")) or isinstance(X, dict | bytes):
+        return ImageFiles(list(X), **_taken(options, _OF_IMAGES)) if is_series_of_paths else Frame(X)
+    if isinstance(X, Mapping):
+        raise TypeError(f"{type(X).__name__} holds {', '.join(map(str, X))}; pass one of them, by its name.")
+    if not (hasattr(X, "__iter__") or hasattr(X, "__getitem__")) or isinstance(X, bytes):
         raise TypeError(
             f"{type(X).__name__} has no rows; pass an array, a Dataset, paths or a folder of images."
         )
@@ -155,11 +164,15 @@ def _adapted(X, options):
             "they fit into memory."
         )
     if hasattr(X, "detach"):
-        return Array(X.detach().cpu().numpy())
+        return Array(as_numpy(X))
     if _is_map_dataset(X):
         return MapDataset(X)
+    if not hasattr(X, "__len__"):
+        raise TypeError(
+            f"{type(X).__name__} has no length, and a pool is read by row number; give it a method __len__."
+        )
     if is_paths(X):
-        return ImageFiles(X, **_all_of(options))
+        return ImageFiles(X, **_taken(options, _OF_IMAGES))
     return _listed(X)
 
 
@@ -186,10 +199,12 @@ def _listed(X):
     return Array(array) if array.dtype.kind in "biufc" and array.ndim > 0 else Sequence(X)
 
 
-def _all_of(options):
-    taken = dict(options)
-    options.clear()
-    return taken
+_OF_IMAGES = ("size", "mode", "max_pixels", "n_jobs", "folder")
+
+
+def _taken(options, names):
+    """Those of the options that have one of the names, taken out of the dict."""
+    return {name: options.pop(name) for name in names if name in options}
 
 
 def _library(X):

@@ -1,6 +1,7 @@
 """Pools in Datasets: those of torch and skorch, and those of Hugging Face."""
 
 import sys
+from contextlib import suppress
 
 import numpy as np
 
@@ -35,6 +36,13 @@ class _Rows(Container):
     def _read(self, rows):
         """Hook: the rows as arrays; list of int -> list of ndarray."""
         raise NotImplementedError
+
+    def _one(self, dataset, row):
+        """An entry of somebody's Dataset; its errors name no row."""
+        try:
+            return dataset[row]
+        except Exception as error:
+            raise ValueError(f"{self.name(row)} can't be read: {type(error).__name__}: {error}") from error
 
 
 class MapDataset(_Rows):
@@ -71,8 +79,9 @@ class MapDataset(_Rows):
     def _entries(self, rows):
         with random_states_kept():
             if hasattr(self._dataset, "__getitems__"):
-                return list(self._dataset.__getitems__(list(rows)))
-            return [self._dataset[row] for row in rows]
+                with suppress(Exception):  # one by one it will show which row it is
+                    return list(self._dataset.__getitems__(list(rows)))
+            return [self._one(self._dataset, row) for row in rows]
 
 
 class HuggingFaceDataset(_Rows):
@@ -102,7 +111,9 @@ class HuggingFaceDataset(_Rows):
         return f"{self._fingerprint} {super().fingerprint()}"
 
     def _read(self, rows):
-        return [as_array(value) for value in self._dataset[list(rows)][self._column]]
+        with suppress(Exception):
+            return [as_array(value) for value in self._dataset[list(rows)][self._column]]
+        return [as_array(self._one(self._dataset, row)[self._column]) for row in rows]
 
 
 def has_plain_rows(dataset):

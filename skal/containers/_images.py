@@ -11,7 +11,7 @@ from pathlib import Path
 import joblib
 import numpy as np
 
-from skal.containers._protocol import Container, fingerprint_of
+from skal.containers._protocol import Container, as_numpy, fingerprint_of
 
 __all__ = [
     "MAX_PIXELS",
@@ -49,7 +49,7 @@ class ImageFiles(Container):
     max_pixels : int
         Larger images are refused.
     n_jobs : int or None
-        Threads that decode; None is one for each core.
+        Threads that decode; None and -1 are one for each core.
     """
 
     block_rows = 64
@@ -58,7 +58,7 @@ class ImageFiles(Container):
     def __init__(
         self, paths, folder=None, labels=None, *, size=None, mode=None, max_pixels=MAX_PIXELS, n_jobs=None
     ):
-        self.paths = [os.fspath(path) for path in paths]
+        self.paths = list(map(_checked_path, range(len(paths)), paths))
         self.folder = None if folder is None else Path(folder).resolve()
         self.labels = labels
         if labels is not None:
@@ -66,16 +66,24 @@ class ImageFiles(Container):
         if mode not in (None, "L", "RGB"):
             raise ValueError(f"mode={mode!r} is none of 'L', for gray images, 'RGB' and None.")
         size = (size, size) if isinstance(size, Integral) else size
-        if size is not None and not (len(size) == 2 and min(size) > 0):
+        if size is not None and not _is_size(size):
             raise ValueError(f"size={size!r} is no height and width, such as size=(224, 224).")
+        if not isinstance(max_pixels, Integral) or max_pixels < 1:
+            raise ValueError(f"max_pixels={max_pixels!r} is no number of pixels, such as {MAX_PIXELS}.")
         self._decode = partial(decode, size=size, mode=mode, max_pixels=max_pixels)
-        self._n_jobs = n_jobs or joblib.cpu_count()
+        self._n_jobs = joblib.cpu_count() if n_jobs is None else joblib.effective_n_jobs(n_jobs)
         self.shape, self.dtype = (len(self.paths),), np.dtype(np.uint8)
         if len(self.paths):
             first = self._read(0)
             self.shape, self.dtype = (len(self.paths), *first.shape), first.dtype
-        if folder is not None:
-            self.origin = ("folder", str(self.folder), fingerprint_of(size, mode))
+        self._form = fingerprint_of(size, mode)
+
+    @property
+    def origin(self):
+        """The folder, or all paths, and how images are decoded."""
+        if self.folder is not None:
+            return "folder", str(self.folder), self._form
+        return "images", fingerprint_of(list(map(os.path.abspath, self.paths))), self._form
 
     def take(self, rows):
         """Decoded images; (n,) -> (n, h, w) or (n, 3, h, w)."""
@@ -179,12 +187,10 @@ def _eight_bits(image):
 
 def as_array(row):
     """A row as an array: of a tensor, a Pillow image (channels first), or a list of numbers."""
-    if hasattr(row, "detach"):
-        return row.detach().cpu().numpy()
     if hasattr(row, "getbands") and hasattr(row, "convert"):
         array = np.asarray(as_mode(row))
         return np.ascontiguousarray(np.moveaxis(array, 2, 0)) if array.ndim == 3 else array
-    return np.asarray(row)
+    return np.asarray(as_numpy(row))
 
 
 def image_folder(folder, **options):
@@ -234,6 +240,19 @@ def leads_outside(path, folder):
     """Whether a path, with all links followed, lies outside of a folder, which is resolved already."""
     path = os.path.realpath(path)
     return path != os.fspath(folder) and not path.startswith(os.path.join(folder, ""))
+
+
+def _checked_path(row, path):
+    if not isinstance(path, str | os.PathLike):
+        raise TypeError(f"Row {row} of the pool is {path!r}, and no path of an image; leave that row out.")
+    return os.fspath(path)
+
+
+def _is_size(size):
+    try:
+        return len(size) == 2 and all(isinstance(side, Integral) and side > 0 for side in size)
+    except TypeError:  # a number that is no integer
+        return False
 
 
 def is_paths(X):

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 import joblib
 import numpy as np
 
-__all__ = ["Container", "fingerprint_of", "random_states_kept", "refuse_changing"]
+__all__ = ["Container", "as_numpy", "fingerprint_of", "random_states_kept", "refuse_changing"]
 
 _SAMPLED_ROWS = 256
 _PROBED_ROWS = 8
@@ -118,6 +118,15 @@ def random_states_kept(seed=None):
         random.setstate(before[1])
         if torch is not None:
             torch.set_rng_state(before[2])
+
+
+def as_numpy(data):
+    """A tensor of torch as an array, of bfloat16 as float32, which numpy has; anything else as it is."""
+    torch = sys.modules.get("torch")
+    if torch is None or not isinstance(data, torch.Tensor):
+        return data
+    data = data.detach().cpu()
+    return (data.float() if data.dtype == torch.bfloat16 else data).numpy()
 
 
 def fingerprint_of(*parts):

@@ -158,8 +158,17 @@ class View:
         else:
             rows = self.rows[part]
         read = self.container.take(rows)
+        self._check_shape(read, len(rows))
         self._check_finite(read, rows)
         return read
+
+    def _check_shape(self, read, n):
+        found = tuple(read.shape) if hasattr(read, "shape") else (len(read), *self.shape[1:])
+        if found != (n, *self.shape[1:]):
+            raise ValueError(
+                f"{type(self.container).__name__}.take was asked for {n} rows of shape {self.shape[1:]}, and "
+                f"returned {found}; it must return the rows that it is asked for, in their order."
+            )
 
     def _check_finite(self, read, rows):
         finite = self.finite or ("all" if len(self.shape) > 2 else None)  # a pixel is never missing

@@ -423,7 +423,7 @@ class NetClassifier(SkorchNet):
         batches = super().get_iterator(dataset, training)
         chosen = [self.train_transform, self._transform] if training else [self._transform]
         functions = [function for function in chosen if function is not None]
-        return Transformed(batches, functions, self.row_shape_) if functions else batches
+        return Transformed(batches, functions, self.row_shape_, self.in_shape_) if functions else batches
 
     def get_loss(self, y_pred, y_true, X=None, training=False):
         """Loss of a batch: the criterion's, or the mean over rows of weight times loss."""

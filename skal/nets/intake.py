@@ -11,7 +11,7 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_array, check_consistent_length, column_or_1d, validate_data
 from skorch.utils import data_from_dataset, is_dataset, is_skorch_dataset
 
-from skal._rows import at_the_door, in_memory
+from skal._rows import as_numpy, at_the_door, in_memory, row_named
 from skal.labels import vocabulary
 from skal.nets.batches import Labelled, Rows, weighted
 from skal.nets.seeding import isolated
@@ -80,23 +80,29 @@ def training_set(net, X, y, sample_weight, classes, fitted):
 def check_rows(net, X, *, reset):
     """X as an array, or a dict of arrays; finite, and of the shape that the net was fitted on."""
     if isinstance(X, Mapping) and not issparse(X):  # some sparse matrices are mappings too
-        X = {name: check_array(_on_cpu(part), ensure_2d=False, allow_nd=True) for name, part in X.items()}
+        X = {name: _checked_part(as_numpy(part)) for name, part in X.items()}
         check_consistent_length(*X.values())
         return X
-    X = _on_cpu(X)
+    X = as_numpy(X)
     if not reset and getattr(X, "ndim", 0) > 1:  # before scikit-learn, which would count the rows of an image
         _check_shape(net, tuple(X.shape[1:]))
-    X = validate_data(net, X, reset=reset, allow_nd=True)
+    with row_named(X):
+        X = validate_data(net, X, reset=reset, allow_nd=True)
     if not reset:
         _check_shape(net, X.shape[1:])
     return X
+
+
+def _checked_part(part):
+    with row_named(part):
+        return check_array(part, ensure_2d=False, allow_nd=True)
 
 
 def check_labels(net, X, y):
     """The labels as an array of shape (n,), one for each row of X."""
     if y is None:
         raise ValueError(f"This {type(net).__name__} requires y to be passed, but the target y is None.")
-    y = column_or_1d(_on_cpu(y), warn=True)
+    y = column_or_1d(as_numpy(y), warn=True)
     assert_all_finite(y, input_name="y")
     check_consistent_length(*X.values(), y) if isinstance(X, Mapping) else check_consistent_length(X, y)
     if y.dtype == object:  # scikit-learn would fail on labels that can't be sorted, without advice
@@ -143,10 +149,6 @@ def with_codes(dataset, classes, y=None):
         if isinstance(X, np.ndarray):
             return Rows(X, codes, y)
     return Labelled(dataset, classes, codes)
-
-
-def _on_cpu(data):
-    return data.detach().cpu().numpy() if isinstance(data, torch.Tensor) else data
 
 
 def _check_shape(net, shape):

@@ -1,6 +1,7 @@
 """Functions of single rows, applied to batches: preparation always, augmentation in training only."""
 
 from collections.abc import Mapping
+from math import prod
 
 import torch
 
@@ -23,10 +24,13 @@ class Transformed:
         Each takes a row, a tensor, and returns one; the last one has the last word.
     row_shape : tuple of int or None
         The shape in which a row is handed to the first function; None leaves it.
+    in_shape : tuple of int
+        The shape that a row must have in the end, up to a reshape.
     """
 
-    def __init__(self, batches, functions, row_shape):
-        self._batches, self._functions, self._row_shape = batches, functions, row_shape
+    def __init__(self, batches, functions, row_shape, in_shape):
+        self._batches, self._functions = batches, functions
+        self._row_shape, self._in_shape = row_shape, in_shape
 
     @property
     def generator(self):
@@ -49,7 +53,15 @@ class Transformed:
                 f"transform= and train_transform= take rows that are one array each, and these come as "
                 f"{type(X).__name__}; transform them before they are passed."
             )
-        return torch.stack([_applied(self._functions, row, self._row_shape) for row in X])
+        rows = [_applied(self._functions, row, self._row_shape) for row in X]
+        for row in rows:
+            if row.numel() != prod(self._in_shape):
+                raise ValueError(
+                    f"{self._functions!r} made a row of shape {tuple(row.shape)}, and the net learns from "
+                    f"rows of shape {self._in_shape}: what augments must bring rows back to that, as a crop "
+                    "does after padding, and transform= may resize them, in scoring too."
+                )
+        return torch.stack(rows)
 
 
 def transformed_shape(transform, X, row_shape):

@@ -339,9 +339,64 @@ def test_what_has_no_rows_is_refused():
 
     with pytest.raises(TypeError, match="DataLoader can only be read from its beginning"):
         as_pool(torch.utils.data.DataLoader(dataset(IMAGES)))
-    for nothing in (3, None, {"X": IMAGES}, b"abc"):
+    for nothing in (3, None, b"abc"):
         with pytest.raises(TypeError, match="has no rows; pass an array"):
             as_pool(nothing)
+    with pytest.raises(TypeError, match="dict holds train, test; pass one of them"):
+        as_pool({"train": IMAGES, "test": IMAGES})
+    without_length = type("Endless", (torch.utils.data.Dataset,), {"__getitem__": lambda self, row: row})
+    with pytest.raises(TypeError, match="Endless has no length, and a pool is read by row number"):
+        as_pool(without_length())
+
+
+def test_a_file_of_several_arrays_is_refused_with_advice(tmp_path):
+    np.savez(tmp_path / "both.npz", X=TABLE, Z=TABLE)
+    with pytest.raises(
+        ValueError, match=r"several arrays; pass one of them, such as numpy\.load\('.*'\)\['X'\]"
+    ):
+        as_pool(tmp_path / "both.npz")
+    with (
+        np.load(tmp_path / "both.npz") as both,
+        pytest.raises(TypeError, match="holds X, Z; pass one of them"),
+    ):
+        as_pool(both)
+
+
+class Torn(Pairs):
+    def __getitem__(self, row):
+        if row == 8:
+            raise OSError("truncated")
+        return super().__getitem__(row)
+
+
+@pytest.mark.parametrize("base", [Torn, type("BatchedTorn", (Torn, Batched), {})])
+def test_an_entry_that_cannot_be_read_is_named(base):
+    pool = as_pool(dataset(TABLE, base=base))
+    with pytest.raises(ValueError, match="Row 8 of the pool can't be read: OSError: truncated"):
+        pool[[3, 8]].read()
+    np.testing.assert_array_equal(pool[[9, 7]].read(), TABLE[[9, 7]])
+
+
+@pytest.mark.parametrize("answer", [lambda rows: TABLE[rows[1:]], lambda rows: TABLE[rows, :2]])
+def test_a_container_must_return_what_it_is_asked_for(answer):
+    class Own(Container):
+        shape, is_fixed = TABLE.shape, True
+
+        def take(self, rows):
+            return answer(rows)
+
+    with pytest.raises(ValueError, match=r"Own\.take was asked for 4 rows of shape \(3,\), and returned"):
+        as_pool(Own())[[4, 1, 2, 2]].read()
+
+
+def test_tensors_may_have_gradients_or_a_type_that_numpy_lacks():
+    import torch
+
+    rows = torch.from_numpy(TABLE).requires_grad_()
+    np.testing.assert_array_equal(as_pool(rows).read(), TABLE)
+    np.testing.assert_array_equal(as_pool(rows.bfloat16()).read(), rows.detach().bfloat16().float().numpy())
+    found = as_pool(torch.utils.data.TensorDataset(rows.detach().bfloat16()))[[1]].read()
+    np.testing.assert_array_equal(found, rows[1:2].detach().bfloat16().float())
 
 
 def test_a_series_of_paths_holds_images(tmp_path):

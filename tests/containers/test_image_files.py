@@ -72,6 +72,22 @@ def test_lists_and_arrays_of_paths_are_pools(folder):
     np.testing.assert_array_equal(as_pool(relative, folder=folder).read(), expected)
     texts = ["no such file.png"]
     assert at_the_door(texts) is texts
+    with pytest.raises(ValueError, match=r"Row 0 of the pool \(no such file\.png\) can't be read"):
+        at_the_door(texts + list(map(str, paths)))
+    with pytest.raises(TypeError, match="Row 6 of the pool is None, and no path of an image"):
+        as_pool([*paths, None])
+
+
+def test_paths_whose_images_have_changed_are_refused(folder):
+    paths = sorted(folder.rglob("*.png"))[1:]
+    y = np.where(np.arange(len(paths)) < 8, np.arange(len(paths)) % 2, -1)
+    model = make_pipeline(FunctionTransformer(lambda X: X.reshape(len(X), -1) / 255), LogisticRegression())
+    learner = ActiveLearner(model, n_rounds=0, random_state=0).fit(paths, y)
+    assert set(learner.query(list(map(str, paths)), n=3)) <= set(np.flatnonzero(y < 0))
+    assert len(learner.query(paths[::-1][:5], n=2)) == 2  # another pool
+    save(paths[-1], np.zeros((6, 8), dtype=np.uint8))
+    with pytest.raises(ValueError, match="has changed since"):
+        learner.query(paths)
 
 
 @pytest.mark.parametrize(
@@ -154,10 +170,29 @@ def test_nothing_outside_of_the_folder_is_read(folder, tmp_path):
         as_pool([outside], folder=folder)
 
 
-@pytest.mark.parametrize("options", [{"mode": "CMYK"}, {"size": (3,)}, {"size": 0}])
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"mode": "CMYK"},
+        {"size": (3,)},
+        {"size": 0},
+        {"size": 8.5},
+        {"size": (8.5, 3)},
+        {"max_pixels": "many"},
+    ],
+)
 def test_sizes_and_modes_are_checked(folder, options):
     with pytest.raises(ValueError, match="is no"):
         as_pool(folder, **options)
+
+
+def test_options_are_those_of_images(folder):
+    assert as_pool(folder, n_jobs=-1)[[1, 0]].read().shape == (2, 6, 8)
+    for X, options in ((folder, {"sizes": 3}), (folder, {"folder": folder}), (as_pool(folder), {"size": 3})):
+        with pytest.raises(
+            TypeError, match=f"as_pool has no use for {next(iter(options))} with .* size, mode"
+        ):
+            as_pool(X, **options)
 
 
 def test_a_folder_without_images_is_refused(tmp_path):

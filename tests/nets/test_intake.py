@@ -46,3 +46,11 @@ def test_a_dataset_shows_its_labels_or_not():
     assert_array_equal(known_labels(pairs), y)
     assert_array_equal(known_labels(torch.utils.data.Subset(pairs, [3, 2])), y[[3, 2]])
     assert row_shape(pairs, None) == (4,)
+
+
+def test_the_row_that_is_not_finite_is_named():
+    images = np.zeros((9, 4, 4))
+    images[6, 1, 2] = np.nan
+    for X in (images, images.reshape(9, 16), {"X": images}):
+        with pytest.raises(ValueError, match=r"Row 6 is not finite\. Input"):
+            NetClassifier(max_epochs=1).fit(X, np.arange(9) % 3)

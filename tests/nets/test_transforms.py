@@ -111,11 +111,16 @@ def test_a_transform_that_draws_is_refused():
         net(transform=noisy).fit(X, Y)
 
 
+def test_a_crop_that_the_net_cannot_learn_from_is_refused():
+    with pytest.raises(ValueError, match=r"a row of shape \(4, 6\), and the net learns from .* \(6, 6\)"):
+        net(train_transform=lambda row: row[:4]).fit(X, Y)
+
+
 def test_what_is_no_tensor_is_refused():
     with pytest.raises(TypeError, match="both tensors, and returned ndarray"):
         net(transform=lambda row: row.numpy()).fit(X, Y)
     with pytest.raises(TypeError, match="one array each"):
-        list(Transformed([({"a": 1, "b": 2}, None)], [smaller], None))
+        list(Transformed([({"a": 1, "b": 2}, None)], [smaller], None, None))
     with pytest.raises(ValueError, match="'transform' parameter"):
         net(transform=3).fit(X, Y)
 
