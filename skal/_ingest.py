@@ -37,19 +37,21 @@ class Skipped(NamedTuple):
 
 
 class Ingested(NamedTuple):
-    """What `ingest` has done."""
+    """What `ingest` has done: rows written, images left out, and files that are no images by their names."""
 
     n_rows: int
     skipped: list[Skipped]
+    others: list[str]
 
 
 def ingest(folder, store, *, size=224, mode="RGB", max_pixels=MAX_PIXELS, n_jobs=None, progress=None):
     """Write the images of a folder into a zarr store, resized, in the order of their paths.
 
-    Interrupted, the same call goes on after the last block that was written. The store holds the array
-    ``images``, (n, size, size) or (n, 3, size, size) of uint8, and two tables: ``manifest.csv`` with the row,
-    the path and the label (the name of the folder at the top) of each image, and ``skipped.csv``
-    with each file that is left out and the reason: broken or huge images, links that leave the folder.
+    Interrupted, the same call goes on after the last block that was written. Of a file with several images,
+    the first is taken. The store holds the array ``images``, (n, size, size) or (n, 3, size, size) of uint8,
+    and two tables: ``manifest.csv`` with the row, the path and the label (the name of the folder at the top)
+    of each image, and ``skipped.csv`` with each file that is left out and the reason: broken or huge images,
+    links that leave the folder.
 
     Parameters
     ----------
@@ -69,16 +71,17 @@ def ingest(folder, store, *, size=224, mode="RGB", max_pixels=MAX_PIXELS, n_jobs
     Returns
     -------
     Ingested
-        The number of rows, and what was skipped.
+        The number of rows, what was skipped, and other files, whose names don't end as those of images do.
 
     Raises
     ------
     ValueError
-        If the folder has no images, or the store holds those of another folder or of other settings.
+        If the folder has no images, or the store holds those of another folder or of other settings, or is
+        damaged.
     """
     folder, store = Path(folder), Path(store)
     size = (size, size) if np.ndim(size) == 0 else tuple(size)
-    paths, outside = list_images(folder)
+    paths, outside, others = list_images(folder)
     if not paths:
         raise ValueError(f"{folder} has no images to ingest.")
     files = [(path, os.stat(folder / path).st_size) for path in paths]
@@ -109,7 +112,7 @@ def ingest(folder, store, *, size=224, mode="RGB", max_pixels=MAX_PIXELS, n_jobs
     skipped += [Skipped(*entry) for entry in state["skipped"]]
     left_out = {path for path, _ in state["skipped"]}
     _write_tables(store, [path for path in paths if path not in left_out], sorted(skipped))
-    return Ingested(state["n_rows"], sorted(skipped))
+    return Ingested(state["n_rows"], sorted(skipped), others)
 
 
 def run(args):
@@ -128,7 +131,11 @@ def run(args):
         print(f"  skipped {path}: {reason}")
     if len(done.skipped) > 10:
         print(f"  ... and {len(done.skipped) - 10} more, all of them in {Path(args.store, SKIPPED)}")
-    return 0
+    if done.others:
+        print(f"  {len(done.others)} files are no images by their names, such as {done.others[0]}")
+    if done.n_rows == 0:
+        print("skal: no image could be read, so that the store has no rows.", file=sys.stderr)
+    return 0 if done.n_rows else 1
 
 
 def _state(store, settings, paths):
@@ -141,8 +148,11 @@ def _state(store, settings, paths):
         writable_folder(store, "The store")
         write_atomically(path, json.dumps(state))
         return state
-    state = json.loads(path.read_text(encoding="utf-8"))
-    differing = [name for name, value in settings.items() if state["settings"].get(name) != value]
+    try:
+        state = json.loads(path.read_text(encoding="utf-8"))
+        differing = [name for name, value in settings.items() if state["settings"].get(name) != value]
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise _damaged(store, f"{STATE} is not what `skal ingest` wrote") from error
     if differing:
         what = "other files in its folder" if "files" in differing else f"another {differing[0]}"
         raise ValueError(
@@ -151,11 +161,18 @@ def _state(store, settings, paths):
     return state
 
 
+def _damaged(store, why):
+    return ValueError(f"{store} is damaged: {why}; delete the store to start over, or name another.")
+
+
 def _opened(store, n_images, size, mode, is_new):
     """The array of images; with room for all that there may be, cut when it is known which are broken."""
     zarr = load_zarr()
     if not is_new:
-        return zarr.open_array(store / IMAGES, mode="r+")
+        try:
+            return zarr.open_array(store / IMAGES, mode="r+")
+        except Exception as error:  # zarr has several
+            raise _damaged(store, f"its array {IMAGES} can't be opened") from error
     shape = size if mode == "L" else (3, *size)
     block_rows = int(np.clip(_BLOCK_VALUES // np.prod(shape), 1, n_images))
     zarr.open_group(store, mode="a")

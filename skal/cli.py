@@ -219,8 +219,8 @@ def _positive(text):
 
 
 def _size(text):
-    height, _, width = text.partition("x")
-    return _integer(height, 1), _integer(width or height, 1)
+    height, x, width = text.partition("x")
+    return _integer(height, 1), _integer(width if x else height, 1)
 
 
 def _seed(text):

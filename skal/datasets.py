@@ -65,8 +65,16 @@ def load(name_or_path):
     if path.is_dir():
         pool = as_pool(path)
         if pool.y is None:
-            raise ValueError(f"{path} has no labels: put the images of a class into a folder of its name.")
+            raise ValueError(
+                f"{path} has no labels: put the images of a class into a folder of its name, and for a store "
+                "call `skal ingest` on that folder."
+            )
         return Dataset(path.stem, pool, pool.y)
+    if path.suffix != ".npz" and path.exists():
+        raise ValueError(
+            f"{path} holds no labels beside its rows; save both as an .npz file, with arrays X and y, or put "
+            "images into folders named by class."
+        )
     if path.suffix != ".npz":
         near = get_close_matches(str(name_or_path), _LOADERS, n=1, cutoff=0)[0]
         raise ValueError(

@@ -53,6 +53,14 @@ def test_a_file_that_is_none_is_refused(tmp_path):
             datasets.load(tmp_path / name)
 
 
+def test_rows_without_labels_are_refused_with_advice(tmp_path):
+    np.save(tmp_path / "X.npy", X)
+    with pytest.raises(
+        ValueError, match=r"X\.npy holds no labels beside its rows; save both as an \.npz file"
+    ):
+        datasets.load(tmp_path / "X.npy")
+
+
 def test_an_unknown_name_gets_the_nearest():
     with pytest.raises(ValueError, match="nearest name is 'mnist'"):
         datasets.load("mnits")

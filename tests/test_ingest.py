@@ -173,3 +173,39 @@ def test_a_file_that_was_mended_is_not_said_to_be_broken(folder, tmp_path):
     (folder / "cat" / "06.png").write_bytes((folder / "cat" / "04.png").read_bytes())
     with pytest.raises(ValueError, match="begun with other files in its folder"):
         ingest(folder, tmp_path / "pool.zarr", **OPTIONS)
+
+
+def test_a_damaged_store_is_refused_in_a_sentence(folder, tmp_path, capsys):
+    command = ["ingest", str(folder), str(tmp_path / "pool.zarr"), "--size", "8", "--quiet"]
+    assert main(command) == 0
+    state = tmp_path / "pool.zarr" / "ingest.json"
+    whole = state.read_text()
+    for broken in ("{", "[]", '{"done": 3}'):
+        state.write_text(broken)
+        assert main(command) == 2
+        assert "is damaged: ingest.json is not what `skal ingest` wrote; delete" in capsys.readouterr().err
+    state.write_text(whole)
+    (tmp_path / "pool.zarr" / "images" / "zarr.json").unlink()
+    assert main(command) == 2
+    assert "is damaged: its array images can't be opened" in capsys.readouterr().err
+    with pytest.raises(ValueError, match="is no zarr array, nor images of `skal ingest`"):
+        as_pool(tmp_path / "pool.zarr")
+
+
+def test_a_folder_of_broken_images_is_a_failure_and_other_files_are_counted(tmp_path, capsys):
+    (tmp_path / "folder").mkdir()
+    for name in ("a.png", "b.jfif", "c.heic", "notes.txt", ".hidden"):
+        (tmp_path / "folder" / name).write_bytes(b"broken")
+    assert main(["ingest", str(tmp_path / "folder"), str(tmp_path / "pool.zarr"), "--quiet"]) == 1
+    said = capsys.readouterr()
+    assert "skipped b.jfif" in said.out
+    assert "2 files are no images by their names, such as c.heic" in said.out
+    assert "no image could be read" in said.err
+
+
+@pytest.mark.parametrize("size", ["10x", "x10", "0", "3x4x5", "a"])
+def test_a_size_is_one_or_two_whole_numbers(size, folder, tmp_path, capsys):
+    with pytest.raises(SystemExit):
+        main(["ingest", str(folder), str(tmp_path / "pool.zarr"), "--size", size])
+    assert "is not a whole number from 1 on" in capsys.readouterr().err
+    assert not (tmp_path / "pool.zarr").exists()

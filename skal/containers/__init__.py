@@ -140,6 +140,8 @@ def _adapted(X, options):
         return SparseMatrix(X)
     if library in ("zarr", "h5py") and not hasattr(X, "shape"):
         raise TypeError(f"{X!r} holds arrays, and a pool is one of them; pass it, such as group['X'].")
+    if isinstance(X, Mapping):
+        raise TypeError(f"{type(X).__name__} holds {', '.join(map(str, X))}; pass one of them, by its name.")
     if library == "zarr":
         return ZarrArray(X)
     if library == "h5py":
@@ -151,8 +153,6 @@ def _adapted(X, options):
     if hasattr(X, "iloc"):
         is_series_of_paths = X.ndim == 1 and len(X) > 0 and is_paths(list(X))
         return ImageFiles(list(X), **_taken(options, _OF_IMAGES)) if is_series_of_paths else Frame(X)
-    if isinstance(X, Mapping):
-        raise TypeError(f"{type(X).__name__} holds {', '.join(map(str, X))}; pass one of them, by its name.")
     if not (hasattr(X, "__iter__") or hasattr(X, "__getitem__")) or isinstance(X, bytes):
         raise TypeError(
             f"{type(X).__name__} has no rows; pass an array, a Dataset, paths or a folder of images."

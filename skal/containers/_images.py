@@ -25,7 +25,7 @@ __all__ = [
     "list_images",
 ]
 
-SUFFIXES = (".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp")
+SUFFIXES = (".bmp", ".gif", ".jfif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp")
 #: The most pixels of an image that is opened; a small file may claim to be a huge image.
 MAX_PIXELS = 2**26
 
@@ -34,6 +34,8 @@ _opening = threading.Lock()
 
 class ImageFiles(Container):
     """Image files, decoded when they are read; (n, h, w) for gray ones, (n, 3, h, w) for colours.
+
+    Of a file that holds several images, such as a film or a stack, the first is read.
 
     Parameters
     ----------
@@ -95,7 +97,7 @@ class ImageFiles(Container):
                     raise ValueError(
                         f"{self.name(row)} has the shape {image.shape} and type {image.dtype}, and row 0 "
                         f"has {self.shape[1:]} and {self.dtype}; bring images to one shape with as_pool(..., "
-                        "size=(height, width), mode='RGB' or 'L')."
+                        "size=(height, width), mode='RGB' or 'L'), or once for all with `skal ingest`."
                     )
                 images[place] = image
         return images
@@ -200,7 +202,7 @@ def image_folder(folder, **options):
     none. Files with other suffixes than those of images are left out, as is what lies outside of the folder.
     """
     folder = Path(folder)
-    paths, outside = list_images(folder)
+    paths, outside, _ = list_images(folder)
     if outside:
         warnings.warn(
             f"{len(outside)} files below {folder} are links that leave it and are left out; the first is "
@@ -214,8 +216,8 @@ def image_folder(folder, **options):
 
 
 def list_images(folder):
-    """The images below a folder, and links that leave it; -> two lists of relative paths, sorted."""
-    root, inside, outside = os.path.realpath(folder), [], []
+    """Images below a folder, links that leave it, and other files; -> three sorted lists of paths in it."""
+    root, inside, outside, others = os.path.realpath(folder), [], [], []
     if not os.path.isdir(root):
         raise ValueError(
             f"{folder} is no folder; pass the path of a folder of images, or of a store that skal ingest has "
@@ -224,16 +226,18 @@ def list_images(folder):
     for where, folders, files in os.walk(root, followlinks=False):
         linked = {name for name in folders if os.path.islink(os.path.join(where, name))}
         for name in [*files, *linked]:
-            if name.startswith(".") or not (name in linked or name.lower().endswith(SUFFIXES)):
+            if name.startswith("."):
                 continue
             path = os.path.join(where, name)
             shown = path[len(os.path.join(root, "")) :].replace(os.sep, "/")
-            if os.path.islink(path) and leads_outside(path, root):
+            if not (name in linked or name.lower().endswith(SUFFIXES)):
+                others.append(shown)
+            elif os.path.islink(path) and leads_outside(path, root):
                 outside.append(shown)
             elif name not in linked:  # what a linked folder inside holds is found where it is
                 inside.append(shown)
         folders[:] = [name for name in folders if not name.startswith(".")]
-    return sorted(inside), sorted(outside)
+    return sorted(inside), sorted(outside), sorted(others)
 
 
 def leads_outside(path, folder):

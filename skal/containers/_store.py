@@ -39,10 +39,10 @@ def open_store(path):
         raise ValueError(
             f"{path} is not complete; call `skal ingest` once more, which goes on where it stopped."
         )
-    if (path / MANIFEST).exists():
-        paths, labels = _read_manifest(path / MANIFEST)
-        return IngestedImages(zarr.open_array(path / IMAGES, mode="r"), paths, labels)
     try:
+        if (path / MANIFEST).exists():
+            array = zarr.open_array(path / IMAGES, mode="r")
+            return IngestedImages(array, *_read_manifest(path / MANIFEST))
         return ZarrArray(zarr.open_array(path, mode="r"))
     except Exception as error:  # zarr has several, by the kind of store
         raise ValueError(f"{path} is no zarr array, nor images of `skal ingest`: {error}") from error

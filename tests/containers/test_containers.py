@@ -5,6 +5,7 @@ import subprocess
 import sys
 
 import dask.array
+import datasets
 import h5py
 import numpy as np
 import pandas as pd
@@ -280,7 +281,6 @@ def test_dask_arrays(tmp_path):
 
 
 def test_datasets_of_hugging_face():
-    datasets = pytest.importorskip("datasets")
     held = datasets.Dataset.from_dict({"pixels": IMAGES.tolist(), "label": list(range(50))})
     pool = as_pool(held, column="pixels")
     np.testing.assert_array_equal(pool[[40, 3, 40]].read(), IMAGES[[40, 3, 40]])
@@ -290,6 +290,21 @@ def test_datasets_of_hugging_face():
         as_pool(held, column="image")
     with pytest.raises(TypeError, match="by row number"):
         as_pool(held.to_iterable_dataset())
+    with pytest.raises(TypeError, match="DatasetDict holds train, test; pass one of them"):
+        as_pool(datasets.DatasetDict({"train": held, "test": held}))
+
+
+def test_images_and_class_names_of_hugging_face():
+    features = datasets.Features(
+        {"image": datasets.Image(), "label": datasets.ClassLabel(names=["a", "b", "c"])}
+    )
+    columns = {"image": list(map(Image.fromarray, IMAGES)), "label": [row % 3 for row in range(50)]}
+    pool = as_pool(datasets.Dataset.from_dict(columns, features=features))
+    assert (pool.shape, pool.dtype, pool.classes.tolist()) == ((50, 4, 5), np.uint8, ["a", "b", "c"])
+    np.testing.assert_array_equal(pool.read(), IMAGES)
+    assert pool[[4, 0]].y.tolist() == [1, 0]
+    again = datasets.Dataset.from_dict(columns, features=features)
+    assert as_pool(again.select(range(49, -1, -1))).fingerprint() != pool.fingerprint()
 
 
 @pytest.mark.parametrize("draw", ["torch", "numpy", "random"])
