@@ -116,9 +116,10 @@ def _curve_cells(summary):
 
 
 def _difference_cells(summary):
+    is_short = len(summary.baseline) <= 12  # a wide head would leave the learners no room for their names
     head = [
         "learner",
-        f"area minus {summary.baseline}'s",
+        f"area minus {summary.baseline}'s" if is_short else "difference",
         f"{_percent(summary)} interval",
         "detectable",
         "verdict",

@@ -92,3 +92,12 @@ def test_curves_that_share_nothing_have_a_table(tmp_path):
     of = comparison(Random=curves(), Late=(np.array([200, 300]), curves(10, 2)))
     assert "not comparable" in text_table(of.summary())
     page(tmp_path, of)
+
+
+def test_long_names_are_whole_beside_a_long_baseline():
+    names = ["Random around a deterministic net", "Entropy around a deterministic net"]
+    of = comparison(**{names[0]: curves(), names[1]: curves(seed=1)})
+    text = text_table(of.summary(baseline=names[0]))
+    assert "…" not in text
+    assert f"difference: of the area from that of {names[0]}" in " ".join(text.split())
+    assert "area minus A's" in text_table(comparison(A=curves(), B=curves(seed=1)).summary(baseline="A"))
