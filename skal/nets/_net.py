@@ -12,7 +12,16 @@ from torch.utils.data import DataLoader
 
 from skal._compat import check_parameters
 from skal._seeds import derive, draw_seed
-from skal.nets.batches import Batches, Rows, as_input, in_memory, is_arrays, unweighted
+from skal.nets.batches import (
+    Batches,
+    Rows,
+    Unlabelled,
+    as_input,
+    has_no_labels,
+    in_memory,
+    is_arrays,
+    unweighted,
+)
 from skal.nets.seeding import isolated, modes_kept, seed_all
 
 # Rows in a batch of prediction: a property of this file and not of the caller, so that results don't hang on
@@ -154,9 +163,10 @@ class SkorchNet(NeuralNetClassifier):
         """Nothing: `fit` has checked already."""
 
     def get_dataset(self, X, y=None):
-        """The dataset of X and the codes y: in memory if it can be, else skorch's."""
+        """The dataset of X and the codes y: in memory if it can be, else skorch's, or the user's own."""
         if self.dataset is not Dataset or not is_arrays(X):
-            return super().get_dataset(X, y)
+            dataset = super().get_dataset(X, y)
+            return Unlabelled(dataset) if dataset is X and y is None and has_no_labels(X) else dataset
         return Rows(X, y, None if y is None else self.classes_[y])
 
     def get_iterator(self, dataset, training=False):

@@ -9,6 +9,8 @@ import torch
 from skorch.dataset import Dataset
 from torch.utils.data import Subset
 
+from skal.containers._datasets import is_alone, is_pair
+from skal.containers._protocol import random_states_kept
 from skal.nets.targets import encode
 
 
@@ -57,6 +59,28 @@ class Labelled(torch.utils.data.Dataset):
         x, y = x if isinstance(x, tuple | list) else (x, None)
         code = encode([y], self.classes)[0] if self.codes is None else self.codes[i]
         return (x if self.weights is None else weighted(x, self.weights[i])), code
+
+
+class Unlabelled(torch.utils.data.Dataset):
+    """Someone else's dataset of rows alone, in pairs with a zero: skorch wants labels in prediction, too."""
+
+    def __init__(self, dataset):
+        self.dataset = dataset
+
+    def __len__(self):
+        return len(self.dataset)
+
+    def __getitem__(self, i):
+        x = self.dataset[i]
+        return (x[0] if is_alone(x) else x), 0
+
+
+def has_no_labels(dataset):
+    """Whether the first entry of a map-style dataset is a row and no pair; one without rows has none."""
+    if not (hasattr(dataset, "__getitem__") and hasattr(dataset, "__len__") and len(dataset)):
+        return False
+    with random_states_kept():
+        return not is_pair(dataset[0])
 
 
 class Batches:

@@ -54,3 +54,20 @@ def test_the_row_that_is_not_finite_is_named():
     for X in (images, images.reshape(9, 16), {"X": images}):
         with pytest.raises(ValueError, match=r"Row 6 is not finite\. Input"):
             NetClassifier(max_epochs=1).fit(X, np.arange(9) % 3)
+
+
+def test_a_dataset_without_labels_is_predicted():
+    rows = torch.rand(70, 5)
+
+    class Alone(torch.utils.data.Dataset):
+        def __len__(self):
+            return 70
+
+        def __getitem__(self, row):
+            return rows[row]
+
+    net = NetClassifier(max_epochs=1, module__hidden=8, random_state=0).fit(rows, np.arange(70) % 3)
+    for X in (Alone(), torch.utils.data.TensorDataset(rows), torch.utils.data.Subset(Alone(), range(70))):
+        assert_array_equal(net.predict_proba(X), net.predict_proba(rows))
+        assert_array_equal(net.embed(X), net.embed(rows))
+        assert_array_equal(net.sample_proba(X, 3, random_state=0), net.sample_proba(rows, 3, random_state=0))
