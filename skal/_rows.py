@@ -1,6 +1,7 @@
 """X as a sequence of rows: counted, validated at the door, taken by position."""
 
 import sys
+from collections.abc import Mapping
 from contextlib import contextmanager
 
 import joblib
@@ -21,6 +22,7 @@ __all__ = [
     "in_memory",
     "is_view",
     "n_rows",
+    "row_keys",
     "row_named",
     "take",
 ]
@@ -79,6 +81,44 @@ def digest(X):
     return joblib.hash(array.astype(str).tolist())
 
 
+def row_keys(X, seed):
+    """Random numbers that hang on the content of a row and the seed, not on its place; -> (n,) uint64.
+
+    Rows of the same numbers have the same key, in whatever container and number type.
+    """
+    X = at_the_door(X)
+    if is_view(X):
+        return np.concatenate([np.empty(0, np.uint64), *(row_keys(rows, seed) for _, rows in X.blocks())])
+    X = as_numpy(X)
+    if sparse.issparse(X):
+        X = X.tocsr()
+        parts = _bits(X.data) * _multipliers(X.shape[1], seed)[X.indices]
+        sums = np.concatenate([[np.uint64(0)], np.cumsum(parts)])
+        return _mixed(sums[X.indptr[1:]] - sums[X.indptr[:-1]])
+    array = X.to_numpy() if hasattr(X, "to_numpy") else X
+    array = array if isinstance(array, np.ndarray) else as_objects(array)
+    if array.dtype.kind in "biuf":
+        bits = _bits(array.reshape(len(array), -1))
+        return _mixed((bits * _multipliers(bits.shape[1], seed)).sum(axis=1, dtype=np.uint64))
+    texts = [joblib.hash((np.asarray(as_numpy(row)).tolist(), seed)) for row in array]
+    return np.array([int(text[:16], 16) for text in texts], dtype=np.uint64)
+
+
+def _bits(numbers):
+    numbers = np.ascontiguousarray(numbers, dtype=np.float32) + np.float32(0)  # -0.0 becomes 0.0
+    return numbers.view(np.uint32).astype(np.uint64)
+
+
+def _multipliers(n, seed):
+    return np.random.RandomState(seed).randint(2**64, size=n, dtype=np.uint64) | np.uint64(1)
+
+
+def _mixed(keys):
+    for shift, factor in ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB)):  # of splitmix64
+        keys = (keys ^ (keys >> np.uint64(shift))) * np.uint64(factor)
+    return keys ^ (keys >> np.uint64(31))
+
+
 def check_rows(owner, X, *, allow_nan, reset, min_rows=1):
     """X as `owner` works with it: a table validated as scikit-learn does, anything else untouched.
 
@@ -90,6 +130,12 @@ def check_rows(owner, X, *, allow_nan, reset, min_rows=1):
     X = at_the_door(X)
     if is_view(X):
         return _check_view(owner, X, allow_nan, reset, min_rows)
+    if isinstance(X, Mapping) and not sparse.issparse(X):
+        raise TypeError(
+            f"{type(owner).__name__} takes rows, and got a {type(X).__name__} of {', '.join(map(str, X))}; "
+            "only a net takes rows of several parts: put these side by side into one array, and take them "
+            "apart in its module."
+        )
     if _is_frame(X):
         validate_data(owner, X, reset=reset, skip_check_array=True)
         if not allow_nan and hasattr(X, "select_dtypes"):

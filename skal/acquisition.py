@@ -8,7 +8,7 @@ Between them may lie the pixels of images, ``(n_draws, n, height, width, n_class
 for each pixel, and `over_pixels` makes one of those of an image.
 """
 
-from math import ceil
+from math import ceil, log
 
 import numpy as np
 from scipy.special import entr
@@ -58,7 +58,7 @@ def least_confidence(proba):
     >>> least_confidence([[1.0, 0.0], [0.75, 0.25]])
     array([0.  , 0.25])
     """
-    return _non_negative(1 - np.max(proba, axis=-1))
+    return _non_negative(1 - np.max(np.asarray(proba), axis=-1))
 
 
 def margin(proba):
@@ -113,8 +113,9 @@ def entropy(proba):
     >>> entropy([[1.0, 0.0], [0.5, 0.5]])
     array([0.        , 0.69314718])
     """
-    # Rounding can leave a probability a hair below 0, where entr is -inf.
-    return _non_negative(entr(np.maximum(proba, 0)).sum(axis=-1))
+    # Rounding can leave a probability a hair below 0, where entr is -inf, and the sum a hair above ln k.
+    proba = np.maximum(np.asarray(proba), 0)
+    return np.minimum(_non_negative(entr(proba).sum(axis=-1)), log(proba.shape[-1]))
 
 
 def predictive_entropy(draws):
@@ -172,7 +173,7 @@ def mutual_information(draws):
     array([0.69314718, 0.        ])
     """
     draws = np.asarray(draws, dtype=np.float64)
-    return _non_negative(predictive_entropy(draws) - entropy(draws).mean(axis=0))
+    return _non_negative(predictive_entropy(draws) - _mean(entropy(draws)))
 
 
 def variation_ratio(draws, kind="mean"):
@@ -233,7 +234,7 @@ def mean_std(draws):
     >>> mean_std([[[1.0, 0.0]], [[0.0, 1.0]]])
     array([0.5])
     """
-    return np.asarray(draws, dtype=np.float64).std(axis=0).mean(axis=-1)
+    return _from_first(draws).std(axis=0).mean(axis=-1)
 
 
 def variance(draws):
@@ -261,7 +262,7 @@ def variance(draws):
     >>> variance([[[1.0, 0.0]], [[0.0, 1.0]]])
     array([0.25])
     """
-    return np.asarray(draws, dtype=np.float64).var(axis=0).mean(axis=-1)
+    return _from_first(draws).var(axis=0).mean(axis=-1)
 
 
 def vote_entropy(draws):
@@ -320,6 +321,11 @@ def epig(draws, targets):
     """
     draws, targets = np.asarray(draws, dtype=np.float64), np.asarray(targets, dtype=np.float64)
     n_draws, n, k = draws.shape
+    if targets.ndim != 3 or len(targets) != n_draws or not targets.shape[1]:
+        raise ValueError(
+            f"epig needs draws of at least one target under the same {n_draws} draws, of shape ({n_draws}, "
+            f"n_targets, n_classes), and got targets of shape {targets.shape}."
+        )
     of_targets = targets.reshape(n_draws, -1) / n_draws
     block = max(1, _BLOCK_VALUES // (k * of_targets.shape[1]))
     joint = np.empty(n)
@@ -372,12 +378,18 @@ def over_pixels(scores, pixels="mean"):
 
 
 def _mean(draws):
-    return np.mean(draws, axis=0, dtype=np.float64)
+    return np.asarray(draws[0], dtype=np.float64) + _from_first(draws).mean(axis=0)
+
+
+def _from_first(draws):
+    """Draws minus the first: of equal draws all is exactly 0, and so is what tells them apart."""
+    draws = np.asarray(draws, dtype=np.float64)
+    return draws - draws[0]
 
 
 def _votes(draws):
     """Share of the draws in which each class is the likeliest; (n_draws, ..., k) -> (..., k)."""
-    winners = np.argmax(draws, axis=-1)
+    winners = np.argmax(np.asarray(draws), axis=-1)
     classes = range(np.shape(draws)[-1])
     return np.stack([(winners == c).mean(axis=0) for c in classes], axis=-1)
 

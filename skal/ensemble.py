@@ -58,7 +58,9 @@ class EnsembleClassifier(MetaClassifier):
         for nets to the last bit if ``n_threads`` is set, and to rounding otherwise.
     together : bool or "auto", default="auto"
         Whether members that are nets, or pipelines that end in one, are trained in one run, with the
-        same result to rounding. "auto" does so where it is faster: on a GPU wherever it is possible, on a
+        same result to rounding: in float32, Adam and its kin may make that grow over many epochs, since
+        they take full steps along gradients that are nothing but rounding, as those of a bias before a
+        batch normalisation are. "auto" does so where it is faster: on a GPU wherever it is possible, on a
         CPU for small nets. True does so wherever it is possible, and refuses where it is not.
     random_state : int, RandomState or None, default=None
         Fixes the members, whatever they draw.

@@ -189,3 +189,22 @@ def test_a_probability_a_hair_below_zero_hides_no_unsure_row():
 def test_kinds_that_there_are_not_are_refused():
     with pytest.raises(ValueError, match="no kind='votes'"):
         variation_ratio(random_draws(3, 2, 2), kind="votes")
+
+
+@pytest.mark.parametrize("n_draws", [2, 3, 7, 20])
+@pytest.mark.parametrize("k", [2, 3, 5, 12, 18])
+def test_equal_draws_tell_nothing_and_opposite_ones_no_more_than_ln_k(n_draws, k):
+    """To the last bit: else rounding would choose the rows, for every seed the same."""
+    proba = np.random.RandomState(0).dirichlet(np.ones(k), 300)
+    equal = np.repeat(proba[None], n_draws, axis=0)
+    for function in (mutual_information, mean_std, acquisition.variance):
+        assert (function(equal) == 0).all()
+    assert mutual_information(np.eye(k)[:, None])[0] <= np.log(k)
+    assert predictive_entropy(np.full((1, 1, k), 1 / k))[0] <= np.log(k)
+
+
+def test_targets_under_other_draws_are_refused():
+    draws = np.full((5, 7, 3), 1 / 3)
+    for targets in (draws[:3], draws[:, :0], draws[0]):
+        with pytest.raises(ValueError, match="draws of at least one target under the same 5 draws"):
+            acquisition.epig(draws, targets)

@@ -3,10 +3,12 @@
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from scipy import sparse
 from sklearn.base import BaseEstimator
 
-from skal._rows import as_objects, check_rows, digest, n_rows, take
+from skal import as_pool
+from skal._rows import as_objects, check_rows, digest, n_rows, row_keys, take
 from skal.strategies import Random
 
 TABLE = np.arange(12.0).reshape(4, 3)
@@ -128,3 +130,24 @@ def test_images_of_different_sizes_have_a_digest_of_all_their_pixels():
     assert digest(images) == digest(as_objects(images)) == digest([np.asfortranarray(i) for i in images])
     assert digest(images) != digest(other)
     assert digest(as_objects(images)) != digest(as_objects(other))
+
+
+def test_keys_hang_on_content_and_seed_and_not_on_place_or_container():
+    X = np.random.RandomState(0).normal(size=(300, 4)).astype(np.float32) * (np.arange(1200) % 3 > 0).reshape(
+        300, 4
+    )
+    keys, order = row_keys(X, 0), np.random.RandomState(1).permutation(300)
+    assert len(set(keys.tolist())) == 300
+    for same in (X.astype(np.float64), sparse.csr_array(X), pd.DataFrame(X), as_pool(X), torch.from_numpy(X)):
+        np.testing.assert_array_equal(row_keys(same, 0), keys)
+    np.testing.assert_array_equal(row_keys(X[order], 0), keys[order])
+    assert (row_keys(X, 1) != keys).all()
+    assert abs(np.argsort(np.argsort(keys))[:150].mean() - 149.5) < 20  # no place is likelier
+    for rows in (["a", "b", "a"], as_objects([X[:2], X[:3], X[:2]])):
+        one, two, again = row_keys(rows, 0)
+        assert one == again != two
+
+
+def test_rows_of_several_parts_are_refused():
+    with pytest.raises(TypeError, match="Random takes rows, and got a dict of u, v; only a net"):
+        check_rows(Random(), {"u": TABLE, "v": TABLE}, allow_nan=False, reset=True)

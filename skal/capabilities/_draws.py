@@ -14,7 +14,7 @@ from sklearn.ensemble import (
 )
 from sklearn.frozen import FrozenEstimator
 from sklearn.utils import check_random_state
-from sklearn.utils.validation import check_is_fitted
+from sklearn.utils.validation import check_is_fitted, validate_data
 
 from skal._block_wise import answered
 from skal._compat import BaseSearchCV, Interval, check_parameters
@@ -229,6 +229,10 @@ def member_proba(member, X, classes):
 def _members_proba(committee, X, n_draws, random_state):
     members = committee.estimators_
     chosen = choose_members(len(members), n_draws, random_state, committee)
+    if hasattr(X, "columns") and not isinstance(committee, VotingClassifier):  # which has its members look
+        validate_data(committee, X, reset=False, skip_check_array=True)
+    if sparse.issparse(X) and X.format in ("bsr", "coo", "dia"):  # these have no columns
+        X = X.tocsr()
     if not isinstance(committee, VotingClassifier):
         X = X if sparse.issparse(X) else np.asarray(X)
     if isinstance(committee, (ExtraTreesClassifier, RandomForestClassifier)):

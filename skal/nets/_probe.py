@@ -180,9 +180,11 @@ def _same(one, other):
 
 def _watch(source, batch):
     """One forward without dropout, and what was seen meanwhile."""
-    numpy_before, python_before = np.random.get_state(), random.getstate()
+    numpy_before, python_before, torch_before = np.random.get_state(), random.getstate(), torch_states()
     with torch.no_grad(), Watch() as watch:
         output = source.forward(batch)
+    if not torch.equal(torch_before, torch_states()):  # what is compiled calls nothing that can be watched
+        watch.random = watch.random or "a compiled function"
     if not np.array_equal(np.random.get_state()[1], numpy_before[1]) or random.getstate() != python_before:
         watch.random = watch.random or "numpy.random or random"
     return Seen(watch.calls, output, watch.widest, watch.random)

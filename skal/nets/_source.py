@@ -91,6 +91,11 @@ class ModuleSource(Source):
 
     def proba(self, logits):
         """Probabilities from logits; (..., k) -> (..., k)."""
+        if logits.shape[-1] == 1:
+            raise TypeError(
+                f"{self.name} returns one number for a row, and draws need the logit of each class: return "
+                "two, such as torch.cat([torch.zeros_like(z), z], dim=1)."
+            )
         return logits.softmax(-1)
 
     def isolated(self, seed):

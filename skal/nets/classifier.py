@@ -11,7 +11,7 @@ from skorch.dataset import Dataset
 from torch.utils.data import DataLoader
 
 from skal._block_wise import block_wise
-from skal._compat import Interval, StrOptions, fit_routing
+from skal._compat import Interval, InvalidParameterError, StrOptions, fit_routing
 from skal._seeds import derive, draw_seed
 from skal.labels import vocabulary
 from skal.nets import draws, embedding
@@ -295,7 +295,8 @@ class NetClassifier(SkorchNet):
         consistent : bool, default=True
             Share each draw's masks over the rows: the marginals are the same, joint distributions of rows
             make sense, and a row's draws hang on no other row, no order and no batch. Else each row has
-            masks of its own, known by its number in X.
+            masks of its own, known by its number in X. What a module draws besides dropout hangs on the
+            batch.
 
         Returns
         -------
@@ -447,6 +448,10 @@ class NetClassifier(SkorchNet):
 
     def _check_parameters(self):
         super()._check_parameters()
+        if isinstance(self.mc_dropout, bool):
+            raise InvalidParameterError(
+                f"mc_dropout={self.mc_dropout} is no number of draws, such as mc_dropout=20."
+            )
         if self.mc_dropout is not None and not draws.can_drop(self):
             raise draws.no_dropout(self)
         if self.weight_decay_scale is not None:

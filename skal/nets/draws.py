@@ -35,7 +35,8 @@ def sample_proba(model, X, n_draws=None, seed=0, consistent=True):
     consistent : bool, default=True
         Share each draw's masks over the rows, as joint distributions of rows need. A row's draws then
         hang on no other row, on no order and no batch. Else each row has masks of its own, which hang on
-        the seed, the draw, and the row's number in X.
+        the seed, the draw, and the row's number in X. What a module draws besides dropout, in evaluation mode
+        too, hangs on the draw and the batch.
 
     Returns
     -------

@@ -1,5 +1,7 @@
 """BatchBALD: the batch whose labels, taken jointly, tell the most about the model."""
 
+from numbers import Integral
+
 import numpy as np
 
 from skal.acquisition import mutual_information
@@ -74,6 +76,8 @@ def batch_bald(draws, n, seed=0, *, scores=None, max_outcomes=20_000, n_samples=
     """
     ask = draws if callable(draws) else _reader(np.asarray(draws))
     scores = _scores(np.asarray(draws)) if scores is None else np.asarray(scores, dtype=np.float64)
+    if not isinstance(n, Integral) or n < 0:
+        raise ValueError(f"batch_bald was asked for n={n!r} rows; pass a whole number from 0 on.")
     if n > len(scores):
         raise ValueError(f"batch_bald was asked for n={n} of {len(scores)} rows; lower n.")
     if n == 0:

@@ -93,6 +93,8 @@ def joint_mutual_information(draws, *, max_outcomes=20_000, n_samples=100_000, s
     0.693147
     """
     draws = np.asarray(draws, dtype=np.float64)
+    if draws.shape[1] == 0:
+        return 0.0
     joint = JointLabels(max_outcomes, n_samples)
     for row in draws.swapaxes(0, 1):
         joint.add(row)

@@ -91,5 +91,7 @@ class QueryByCommittee(DrawsStrategy):
 
 
 def _voting(members):
+    if None in members:  # VotingClassifier would fail on it without saying whose it is
+        raise TypeError("QueryByCommittee needs an estimator with fit, as an object; its list holds None.")
     named = [(f"{type(member).__name__.lower()}-{i}", member) for i, member in enumerate(members)]
     return VotingClassifier(named, voting="soft")

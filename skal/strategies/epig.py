@@ -6,7 +6,7 @@ import numpy as np
 
 from skal import acquisition
 from skal._compat import Interval
-from skal._rows import check_rows, n_rows, take
+from skal._rows import check_rows, n_rows, row_keys, take
 from skal._seeds import derive
 from skal.capabilities import allows_nan, sample_proba
 from skal.strategies._draws import DrawsStrategy, draws_seed, score_draws
@@ -87,8 +87,8 @@ class EPIG(DrawsStrategy):
     def _target_rows(self, X):
         if self.targets is not None:
             return self.targets_
-        n = n_rows(X)
-        if n <= self.n_targets:
+        if n_rows(X) <= self.n_targets:
             return X
-        rng = np.random.RandomState(derive(self.seed_, "targets", n))
-        return take(X, np.sort(rng.choice(n, self.n_targets, replace=False)))
+        # By content: scores follow their rows when these come in another order.
+        keys = row_keys(X, derive(self.seed_, "targets"))
+        return take(X, np.argsort(keys, kind="stable")[: self.n_targets])

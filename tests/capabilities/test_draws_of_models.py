@@ -258,3 +258,13 @@ def test_an_unfitted_committee_is_refused():
 def test_rounding_below_zero_is_mended():
     draws = np.tile([0.5, 0.5, -1e-12], (2, 150, 1))
     assert sample_proba(Drawn(draws).fit(X, Y), X).min() == 0
+
+
+def test_frames_come_with_the_columns_of_the_fit_and_matrices_of_any_kind_by_column():
+    X, y = load_iris(return_X_y=True, as_frame=True)
+    forest = RandomForestClassifier(5, random_state=0).fit(X, y)
+    with pytest.raises(ValueError, match="feature names should match"):
+        capabilities.sample_proba(forest, X[X.columns[::-1]])
+    bag = BaggingClassifier(max_features=0.5, random_state=0).fit(sparse.csr_matrix(X.to_numpy()), y)
+    matrix = sparse.coo_matrix(X.to_numpy())
+    np.testing.assert_allclose(capabilities.sample_proba(bag, matrix).mean(axis=0), bag.predict_proba(matrix))

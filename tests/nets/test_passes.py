@@ -176,3 +176,29 @@ def test_the_mean_of_many_draws_is_the_expectation():
         with torch.no_grad():
             expected = module(inputs("rows")).numpy()
         assert (np.abs(draws.mean(axis=0) - expected) < 5 * draws.std(axis=0) / np.sqrt(2000)).all()
+
+
+class Counting(nn.Module):
+    """Another function in each call, of which one class can't be."""
+
+    def __init__(self):
+        super().__init__()
+        self.layers = nn.Sequential(nn.Linear(5, 8), nn.ReLU(), nn.Dropout(), nn.Linear(8, 4))
+        self.n_calls = 0
+
+    def forward(self, X):
+        self.n_calls += 1
+        logits = self.layers(X) * (1 + 0.1 * (self.n_calls % 3))
+        return logits.masked_fill(torch.arange(4) == 3, -torch.inf)
+
+
+def test_classes_that_cannot_be_don_t_hide_that_a_tape_is_wrong():
+    _, unsafe = logits(Counting(), torch.randn(20, 5), True)
+    assert unsafe == "a tape and a full pass differ"
+
+
+def test_outputs_that_are_not_finite_stay_so():
+    module = nn.Sequential(nn.Linear(5, 8), nn.Dropout(), nn.Linear(8, 3))
+    with torch.no_grad():
+        module[0].weight.fill_(torch.nan)
+    assert np.isnan(sample_proba(module, torch.randn(6, 5), 3)).all()

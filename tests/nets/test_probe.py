@@ -143,3 +143,26 @@ def test_a_module_that_remembers_what_it_computed_can_be_copied():
     last = module.last
     assert sample_proba(module, inputs("rows"), 3).shape == (3, 23, 3)
     assert module.last is last
+
+
+@pytest.mark.filterwarnings("ignore:.*torch.jit.script:DeprecationWarning")
+def test_dropout_in_a_script_is_not_passed_over():
+    """What is compiled calls nothing that can be watched; beside a visible dropout it would be left out."""
+
+    class Half(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.body = torch.jit.script(nn.Sequential(nn.Linear(4, 8), nn.Dropout(0.8)))
+            self.head = nn.Sequential(nn.Dropout(0.1), nn.Linear(8, 3))
+
+        def forward(self, X):
+            return self.head(self.body(X))
+
+    with pytest.raises(TypeError, match="training mode by a compiled function, which is no dropout"):
+        sample_proba(Half(), torch.randn(5, 4), 3)
+
+
+def test_one_number_for_a_row_is_no_class():
+    module = nn.Sequential(nn.Linear(4, 8), nn.Dropout(), nn.Linear(8, 1))
+    with pytest.raises(TypeError, match="one number for a row, and draws need the logit of each class"):
+        sample_proba(module, torch.randn(5, 4), 3)

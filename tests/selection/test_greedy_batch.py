@@ -204,3 +204,9 @@ def test_inputs_are_not_written_to_and_may_be_float32():
     draws.flags.writeable = scores.flags.writeable = False
     rows = batch_bald(draws, 4, scores=scores)
     np.testing.assert_array_equal(rows, batch_bald(draws.astype(np.float32), 4))
+
+
+@pytest.mark.parametrize("n", [-1, 2.5, "2"])
+def test_a_batch_is_of_a_whole_number_of_rows(n):
+    with pytest.raises(ValueError, match="pass a whole number from 0 on"):
+        batch_bald(np.full((3, 6, 2), 0.5), n)

@@ -142,3 +142,7 @@ def test_entropies_are_exact_at_0_and_1():
     proba = np.array([[0.0, 1.0], [0.5, 0.5], [1e-320, 1.0]])
     np.testing.assert_allclose(entropies(proba), -xlogy(proba, proba).sum(axis=-1), atol=1e-300)
     assert entropies(proba)[0] == 0
+
+
+def test_no_rows_tell_nothing():
+    assert joint_mutual_information(np.zeros((5, 0, 3))) == 0

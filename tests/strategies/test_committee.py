@@ -78,6 +78,7 @@ def test_a_committee_is_searched_for_its_kind_and_prints_and_clones():
     [
         ([GaussianNB(), LinearRegression()], TypeError, "LinearRegression.* is a regressor"),
         ([GaussianNB(), "knn"], TypeError, "needs an estimator with fit"),
+        ([GaussianNB(), None], TypeError, "needs an estimator with fit"),
         ([GaussianNB(), GaussianNB], TypeError, "needs an estimator with fit, as an object"),
         ([GaussianNB()], ValueError, "at least 2"),
         ([], ValueError, "at least 2"),
