@@ -148,6 +148,10 @@ def check_rows(owner, X, *, allow_nan, reset, min_rows=1):
     X = _as_array_if_table(X)
     if not (sparse.issparse(X) or (isinstance(X, np.ndarray) and _needs_two_dimensions(X))):
         _check_number(owner, X, min_rows)
+        numbers = as_numpy(X)
+        if getattr(numbers, "ndim", 0) > 2 and numbers.dtype.kind == "f":  # a pixel is never missing
+            with row_named(numbers):
+                assert_all_finite(numbers, input_name="X")
         return X
     if X.dtype == object:
         for value in X.flat:

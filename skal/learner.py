@@ -359,7 +359,7 @@ class ActiveLearner(CallbackSupportMixin, DelegatingClassifier):
 
     def _is_fitted_pool(self, X):
         """Whether X is the pool of `fit`, judged by its size and the content of its labelled rows."""
-        origin, content = _source(X)
+        origin, content, is_whole = _source(X)
         same_place = origin is not None and origin == self._pool_source[0]
         if same_place and content != self._pool_source[1]:
             raise _changed(self, X)
@@ -367,7 +367,7 @@ class ActiveLearner(CallbackSupportMixin, DelegatingClassifier):
             return False
         rows, mark = self._pool_mark
         is_same = digest(take(X, rows)) == mark
-        if same_place and not is_same and X.rows is None:
+        if same_place and not is_same and is_whole and self._pool_source[2]:
             raise _changed(self, X)
         return is_same
 
@@ -391,9 +391,9 @@ class ActiveLearner(CallbackSupportMixin, DelegatingClassifier):
 
 
 def _source(X):
-    """Where the rows of a pool are read from, and a mark of what is there; a pair of None in memory."""
+    """Where the rows of a pool are read from, a mark of what is there, and whether X is all of that."""
     origin = X.container.origin if is_view(X) else None
-    return origin, None if origin is None else X.container.fingerprint()
+    return (None, None, False) if origin is None else (origin, X.container.fingerprint(), X.rows is None)
 
 
 def _changed(learner, X):

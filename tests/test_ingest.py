@@ -209,3 +209,11 @@ def test_a_size_is_one_or_two_whole_numbers(size, folder, tmp_path, capsys):
         main(["ingest", str(folder), str(tmp_path / "pool.zarr"), "--size", size])
     assert "is not a whole number from 1 on" in capsys.readouterr().err
     assert not (tmp_path / "pool.zarr").exists()
+
+
+def test_a_manifest_of_other_rows_is_refused(folder, tmp_path):
+    ingest(folder, tmp_path / "pool.zarr", **OPTIONS)
+    manifest = tmp_path / "pool.zarr" / "manifest.csv"
+    manifest.write_text("".join(manifest.read_text().splitlines(keepends=True)[:4]))
+    with pytest.raises(ValueError, match=r"manifest\.csv names 3 images, and there are 18"):
+        as_pool(tmp_path / "pool.zarr")

@@ -20,8 +20,8 @@ from skal.containers._arrays import (
     SparseMatrix,
     ZarrArray,
 )
-from skal.containers._datasets import HuggingFaceDataset, MapDataset, has_plain_rows
-from skal.containers._images import ImageFiles, image_folder, is_paths
+from skal.containers._datasets import HuggingFaceDataset, MapDataset, has_plain_rows, is_image
+from skal.containers._images import ImageFiles, as_array, image_folder, is_paths
 from skal.containers._protocol import Container, as_numpy, refuse_changing
 from skal.containers._store import open_store
 from skal.containers._view import View
@@ -114,9 +114,9 @@ def at_the_door(X):
         return X if from_memory or X.ndim < 2 else as_pool(X)
     if _is_map_dataset(X):
         return as_pool(X) if has_plain_rows(X) else X
-    is_list = isinstance(X, list | tuple) or (
-        isinstance(X, np.ndarray) and X.ndim == 1 and X.dtype.kind in "OU"
-    )
+    if _is_loader(X) or _is_endless(X):
+        return as_pool(X)  # which says what to do
+    is_list = isinstance(X, list | tuple) or (getattr(X, "ndim", 0) == 1 and _may_hold_texts(X))
     return as_pool(X) if is_list and is_paths(X) and any(map(_is_there, X)) else X
 
 
@@ -124,7 +124,7 @@ def _adapted(X, options):
     """The container of rows; takes the options that it has a use for out of the dict."""
     library = _library(X)
     if isinstance(X, str | os.PathLike):
-        if Path(X).suffix.lower() == ".zarr" or Path(X, "zarr.json").exists():
+        if Path(X).suffix.lower() == ".zarr" or any(Path(X, of).exists() for of in ("zarr.json", ".zarray")):
             return open_store(X)
         if Path(X).suffix.lower() == ".npy":
             return _mapped(X)
@@ -192,6 +192,7 @@ def _listed(X):
     """A list or array of anything: numbers become an array, where they have one shape."""
     if isinstance(X, np.ndarray):
         return Array(X)
+    X = list(map(as_array, X)) if len(X) and is_image(X[0]) else X
     try:
         array = np.asarray(X)
     except ValueError:  # rows of different shapes
@@ -230,6 +231,17 @@ def _is_there(path):
 def _is_loader(X):
     torch = sys.modules.get("torch")
     return torch is not None and isinstance(X, torch.utils.data.DataLoader)
+
+
+def _may_hold_texts(X):
+    """Whether an array or a series is of objects or texts."""
+    return str(X.dtype) in ("object", "str", "string") or getattr(X.dtype, "kind", "") == "U"
+
+
+def _is_endless(X):
+    """Whether X is a Dataset of torch that does not know its length."""
+    torch = sys.modules.get("torch")
+    return torch is not None and isinstance(X, torch.utils.data.Dataset) and not hasattr(X, "__len__")
 
 
 def _is_stream(X):

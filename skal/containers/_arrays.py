@@ -27,13 +27,10 @@ class Array(Container):
         self.shape = array.shape
         self.dtype = array.dtype if array.dtype != object else None
         if getattr(array, "filename", None) is not None:
-            self.origin = (
-                "file",
-                os.path.abspath(array.filename),
-                _position(array),
-                array.shape,
-                array.strides,
-            )
+            path, position = os.path.abspath(array.filename), _position(array)
+            self._place = path, position, array.shape, array.strides
+            is_rest = position + array.nbytes == os.path.getsize(path)  # whatever the file comes to hold
+            self.origin = ("file", path, position) if is_rest else ("file", *self._place)
             self.is_portable = array.mode != "c"  # whose changes are in no file
 
     def take(self, rows):
@@ -43,15 +40,15 @@ class Array(Container):
     def __reduce__(self):
         if not self.is_portable:  # the rows themselves
             return super().__reduce__()
-        return _mapped, (self.dtype, self.origin)
+        return _mapped, (self.dtype, self._place, self.origin)
 
 
-def _mapped(dtype, origin):
-    """The container of an array in a file, which another process has described by its origin."""
-    _, path, position, shape, strides = origin
+def _mapped(dtype, place, origin):
+    """The container of an array in a file, which another process has described by its place."""
+    path, position, shape, strides = place
     content = np.memmap(path, dtype=np.uint8, mode="r")
     container = Array(np.ndarray(shape, dtype, content, position, strides))
-    container.origin, container.is_portable = origin, True
+    container._place, container.origin, container.is_portable = place, origin, True
     return container
 
 

@@ -98,6 +98,9 @@ class HuggingFaceDataset(_Rows):
                 f"as_pool(dataset, column={names[0]!r})."
             )
         self._column, self._dataset = column, dataset.select_columns([column])
+        # Rows come as lists, in which numbers are Python's; a transform of its user's may make them others.
+        is_plain = (dataset.format or {}).get("type") != "custom"
+        self._number_type = _number_type(dataset.features.get(column)) if is_plain else None
         target = next((name for name in ("label", "labels") if name in names and name != column), None)
         plain = dataset.with_format(None)  # a transform of its user's may leave the labels out
         self.labels = None if target is None else np.asarray(plain[target][:])
@@ -112,8 +115,24 @@ class HuggingFaceDataset(_Rows):
 
     def _read(self, rows):
         with suppress(Exception):
-            return [as_array(value) for value in self._dataset[list(rows)][self._column]]
-        return [as_array(self._one(self._dataset, row)[self._column]) for row in rows]
+            return list(map(self._as_row, self._dataset[list(rows)][self._column]))
+        return [self._as_row(self._one(self._dataset, row)[self._column]) for row in rows]
+
+    def _as_row(self, value):
+        row = as_array(value)
+        is_number = self._number_type is not None and row.dtype.kind in "biuf"
+        return row.astype(self._number_type, copy=False) if is_number else row
+
+
+def _number_type(feature):
+    """The numpy type of the numbers in a column, however deep they lie in it; None for anything else."""
+    while isinstance(feature, list) or hasattr(feature, "feature"):
+        feature = feature[0] if isinstance(feature, list) else feature.feature
+    try:
+        found = np.dtype(getattr(feature, "dtype", None) or "O")
+    except TypeError:  # such as "string" or "timestamp[s]"
+        return None
+    return found if found.kind in "biuf" else None
 
 
 def has_plain_rows(dataset):
@@ -121,13 +140,13 @@ def has_plain_rows(dataset):
     if len(dataset) == 0:
         return False
     with random_states_kept():
-        entry = dataset[0]
+        entry = dataset.__getitems__([0])[0] if hasattr(dataset, "__getitems__") else dataset[0]
     if isinstance(entry, dict) or (
         isinstance(entry, tuple | list) and not (is_pair(entry) or is_alone(entry))
     ):
         return False
     entry = _row(entry)
-    return _is_image(entry) or (hasattr(entry, "shape") and hasattr(entry, "dtype"))
+    return is_image(entry) or (hasattr(entry, "shape") and hasattr(entry, "dtype"))
 
 
 def is_pair(entry):
@@ -170,6 +189,7 @@ def is_alone(entry):
     return isinstance(entry, tuple) and len(entry) == 1
 
 
-def _is_image(value):
+def is_image(value):
+    """Whether a value is an image of Pillow."""
     images = sys.modules.get("PIL.Image")
     return images is not None and isinstance(value, images.Image)

@@ -42,7 +42,10 @@ def open_store(path):
     try:
         if (path / MANIFEST).exists():
             array = zarr.open_array(path / IMAGES, mode="r")
-            return IngestedImages(array, *_read_manifest(path / MANIFEST))
+            paths, labels = _read_manifest(path / MANIFEST)
+            if len(paths) != array.shape[0]:
+                raise ValueError(f"{MANIFEST} names {len(paths)} images, and there are {array.shape[0]}")
+            return IngestedImages(array, paths, labels)
         return ZarrArray(zarr.open_array(path, mode="r"))
     except Exception as error:  # zarr has several, by the kind of store
         raise ValueError(f"{path} is no zarr array, nor images of `skal ingest`: {error}") from error

@@ -160,8 +160,11 @@ def take(data, rows):
         return {name: take(part, rows) for name, part in data.items()}
     if isinstance(rows, torch.Tensor):
         return data.index_select(0, rows)
-    # A slice shares the user's memory, where a module with operations in place would write.
-    return data[rows].clone() if isinstance(rows, slice) else data[rows]
+    if not isinstance(rows, slice):
+        return data[rows]
+    # A slice shares the user's memory, where a module with operations in place would write; and its layout,
+    # on which the last bits of a convolution hang.
+    return data[rows].clone(memory_format=torch.contiguous_format)
 
 
 def weighted(X, sample_weight):

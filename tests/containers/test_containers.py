@@ -448,3 +448,55 @@ def test_a_file_of_one_array_is_mapped(tmp_path):
             as_pool(tmp_path / f"{name}.npy")
     with pytest.raises(ValueError, match=r"may hold several arrays; pass one of them, such as h5py.File"):
         as_pool(tmp_path / "X.h5")
+
+
+def test_numbers_of_hugging_face_keep_their_type(tmp_path):
+    """They come as lists: uint8 images that came as int64 would not be scaled, and other rows be chosen."""
+    nested = datasets.Features({"x": datasets.List(datasets.List(datasets.Value("float32")))})
+    for features in (datasets.Features({"x": datasets.Array2D((4, 5), "uint8")}), nested):
+        held = datasets.Dataset.from_dict({"x": IMAGES}, features=features)
+        dtype = "float32" if features is nested else "uint8"
+        for form in (held, held.with_format("numpy"), held.with_format("torch")):
+            pool = as_pool(form)
+            assert (pool.dtype, pool.shape) == (dtype, (50, 4, 5))
+            np.testing.assert_array_equal(pool[[7, 3]].read(), IMAGES[[7, 3]].astype(dtype))
+    own = datasets.Dataset.from_dict({"x": IMAGES.tolist()}).with_transform(
+        lambda rows: {"x": [np.float32(row) / 2 for row in rows["x"]]}
+    )
+    assert as_pool(own).dtype == np.float32
+
+
+def test_an_array_of_zarr_2_is_opened_by_its_path(tmp_path):
+    zarr.create_array(tmp_path / "old", data=IMAGES, zarr_format=2)
+    np.testing.assert_array_equal(as_pool(tmp_path / "old").read(), IMAGES)
+
+
+def test_coloured_images_have_their_channels_first_in_lists_too():
+    images = [Image.fromarray(np.stack([pixels] * 3, axis=-1)) for pixels in IMAGES[:3]]
+    pool = as_pool(images)
+    assert pool.shape == (3, 3, 4, 5)
+    np.testing.assert_array_equal(pool.read()[:, 1], IMAGES[:3])
+
+
+class OnlyBatched(Pairs):
+    def __getitems__(self, rows):
+        return [(self.X[row], self.y[row]) for row in rows]
+
+    def __getitem__(self, row):
+        raise NotImplementedError
+
+
+def test_what_comes_in_as_it_is_becomes_a_pool_or_is_refused_with_advice(tmp_path):
+    import torch
+
+    held = dataset(TABLE, np.arange(50), OnlyBatched)
+    np.testing.assert_array_equal(at_the_door(held)[[4, 2]].read(), TABLE[[4, 2]])
+    Image.fromarray(IMAGES[0]).save(tmp_path / "a.png")
+    for series in (pd.Series([str(tmp_path / "a.png")]), pd.Series([tmp_path / "a.png"])):
+        assert at_the_door(series).shape == (1, 4, 5)
+    texts = pd.Series(["a.png", "text"])
+    assert at_the_door(texts) is texts
+    with pytest.raises(TypeError, match="DataLoader can only be read from its beginning"):
+        at_the_door(torch.utils.data.DataLoader(held))
+    with pytest.raises(TypeError, match="Endless has no length"):
+        at_the_door(type("Endless", (torch.utils.data.Dataset,), {})())

@@ -227,3 +227,46 @@ def test_a_fitted_embedding_is_asked_block_by_block():
         of.CoreSet(embedding=encoder, random_state=0).fit(X[:5]).select(X, 20) for X in (pool, pool.read())
     )
     np.testing.assert_array_equal(found, wanted)
+
+
+@pytest.mark.parametrize(
+    "changed", [np.r_[TABLE, TABLE[:1]], np.r_[TABLE[:1], TABLE], TABLE[::-1].astype("f4"), TABLE[:100]]
+)
+def test_a_file_that_has_other_rows_is_refused_whatever_their_number_and_type(changed, tmp_path):
+    path = tmp_path / "X.npy"
+    np.save(path, TABLE)
+    learner = ActiveLearner(LogisticRegression(), n_rounds=0, random_state=0).fit(path, Y)
+    assert len(learner.query(as_pool(path)[50:], n=2)) == 2
+    np.save(path, changed)
+    for pool in (path, np.load(path, mmap_mode="r")):
+        with pytest.raises(ValueError, match="has changed since ActiveLearner was fitted"):
+            learner.query(pool)
+
+
+def test_another_order_of_a_pool_is_another_pool(tmp_path):
+    np.save(tmp_path / "X.npy", TABLE)
+    pool, order = as_pool(tmp_path / "X.npy"), np.random.RandomState(0).permutation(N)
+    y = np.where(np.arange(N) < 50, Y[order], -1)
+    learner = ActiveLearner(LogisticRegression(), n_rounds=0, random_state=0).fit(pool[order], y)
+    assert set(learner.query(pool[order], n=110)) == set(range(50, N))
+    assert len(learner.query(pool, n=N)) == N
+
+
+def test_how_an_array_lies_in_memory_changes_no_bit():
+    """Last bits of a convolution hang on it, and a pool that is read in blocks lies otherwise."""
+    colours = np.moveaxis(np.stack([IMAGES] * 3, axis=-1), -1, 1)
+    for X in (IMAGES[:, None], colours):
+        model = net().fit(X, Y)
+        for ask in (model.predict_proba, model.embed, lambda X: model.sample_proba(X, 3)):  # noqa: B023
+            np.testing.assert_array_equal(ask(X), ask(np.ascontiguousarray(X)))
+            np.testing.assert_array_equal(ask(X), ask(as_pool(X)))
+
+
+def test_a_pixel_that_is_no_number_is_named_by_its_row_in_the_pool():
+    import torch
+
+    X = (IMAGES / 255).astype(np.float32)
+    X[77, 3, 3] = np.nan
+    for held in (X, torch.from_numpy(X)):
+        with pytest.raises(ValueError, match="Row 77 is not finite"):
+            ActiveLearner(net(), n_initial=6, n_rounds=1, random_state=0).fit(held, Y)
