@@ -17,7 +17,7 @@ _PAIRS = 2**20
 _CACHED_VALUES = 2**15
 
 
-def emoc(proba, points, reference_proba, references, *, output="proba", labels="full"):
+def emoc(proba, points, reference_proba, references, *, output="proba", labels="full", bias=True):
     """Expected change of the model's output by a row's label, last layer only; -> (n,).
 
     A step on the row x' with the label y changes the logits of a row x by ``(e_y - p(x')) k(x, x')``, with
@@ -37,6 +37,8 @@ def emoc(proba, points, reference_proba, references, *, output="proba", labels="
         Whether the change of the probabilities is measured, to first order, or that of the logits.
     labels : {"full", "max"}, default="full"
         The mean over all labels, or the likeliest label only.
+    bias : bool, default=True
+        Whether the last layer has one; else k is without the 1.
 
     Returns
     -------
@@ -57,11 +59,13 @@ def emoc(proba, points, reference_proba, references, *, output="proba", labels="
     >>> emoc(proba, points, proba, points, output="logit")  # mean |k| of the rows: 8/3, 8/3, 6
     array([2.66666667, 0.        , 6.        ])
     """
+    _check_kind("emoc", output=(output, ("proba", "logit")), labels=(labels, ("full", "max")))
     proba, reference_proba = (np.asarray(p, dtype=np.float64) for p in (proba, reference_proba))
     references = references.astype(np.float64)
     scores = np.empty(len(proba))
     for rows in _blocks(*proba.shape, len(reference_proba)):
-        kernel = np.abs(safe_sparse_dot(references, points[rows].astype(np.float64).T, dense_output=True) + 1)
+        products = safe_sparse_dot(references, points[rows].astype(np.float64).T, dense_output=True)
+        kernel = np.abs(products + bool(bias))
         if output == "logit":
             scores[rows] = _logit_change(proba[rows], labels) * kernel.mean(axis=0)
         else:
@@ -114,7 +118,7 @@ def gaussian_process_emoc(mean, variance, covariance, *, labels="full"):
     return expected / variance * np.abs(covariance).mean(axis=1)
 
 
-def expected_gradient_length(proba, points):
+def expected_gradient_length(proba, points, *, bias=True):
     """Expected length of the gradient that a row's label gives, last layer only; -> (n,).
 
     The gradient of the cross-entropy with respect to the last layer is the outer product of ``p - e_y`` and
@@ -126,6 +130,8 @@ def expected_gradient_length(proba, points):
         Class probabilities.
     points : ndarray or csr_matrix of shape (n, m)
         h, the input of the last layer, whose bias counts as the 1.
+    bias : bool, default=True
+        Whether the last layer has one; else the 1 is left out.
 
     Returns
     -------
@@ -144,7 +150,14 @@ def expected_gradient_length(proba, points):
     proba = np.asarray(proba, dtype=np.float64)
     squares = (proba**2).sum(axis=1, keepdims=True)
     lengths = np.sqrt(np.maximum(squares + 1 - 2 * proba, 0))
-    return (proba * lengths).sum(axis=1) * np.sqrt(row_norms(points, squared=True).astype(np.float64) + 1)
+    squared = row_norms(points, squared=True).astype(np.float64) + bool(bias)
+    return (proba * lengths).sum(axis=1) * np.sqrt(squared)
+
+
+def _check_kind(who, **asked):
+    for name, (value, known) in asked.items():
+        if value not in known:
+            raise ValueError(f"{who} has no {name}={value!r}; there are {' and '.join(map(repr, known))}.")
 
 
 def _label_weights(proba, labels):

@@ -82,6 +82,7 @@ def ingest(folder, store, *, size=224, mode="RGB", max_pixels=MAX_PIXELS, n_jobs
     folder, store = Path(folder), Path(store)
     size = (size, size) if np.ndim(size) == 0 else tuple(size)
     paths, outside, others = list_images(folder)
+    paths, nameless = _split_by(paths, _is_text)
     if not paths:
         raise ValueError(f"{folder} has no images to ingest.")
     files = [(path, os.stat(folder / path).st_size) for path in paths]
@@ -108,11 +109,26 @@ def ingest(folder, store, *, size=224, mode="RGB", max_pixels=MAX_PIXELS, n_jobs
         if writing is not None:
             writing.result()
     images.resize((state["n_rows"], *images.shape[1:]))
-    skipped = [Skipped(path, "is a link that leaves the folder") for path in outside]
+    skipped = [Skipped(_shown(path), "is a link that leaves the folder") for path in outside]
+    skipped += [Skipped(_shown(path), "has a name that is no text") for path in nameless]
     skipped += [Skipped(*entry) for entry in state["skipped"]]
     left_out = {path for path, _ in state["skipped"]}
     _write_tables(store, [path for path in paths if path not in left_out], sorted(skipped))
-    return Ingested(state["n_rows"], sorted(skipped), others)
+    return Ingested(state["n_rows"], sorted(skipped), list(map(_shown, others)))
+
+
+def _is_text(path):
+    """Whether a name can be written down; on Linux it may be any bytes."""
+    return _shown(path) == path
+
+
+def _shown(path):
+    return path.encode("utf-8", "replace").decode("utf-8")
+
+
+def _split_by(paths, is_good):
+    good = [path for path in paths if is_good(path)]
+    return good, [path for path in paths if not is_good(path)]
 
 
 def run(args):

@@ -16,6 +16,10 @@ from skal._rows import is_view
 from skal._runs import write_atomically
 from skal.containers import View, as_pool
 
+#: How many times as large as in its file an array may be.
+MAX_EXPANSION = 200
+_NO_BOMB = 2**26  # bytes
+
 __all__ = ["Dataset", "load", "load_mask_folder", "make_nuclei", "read_npz", "scaled"]
 
 
@@ -30,7 +34,7 @@ class Dataset:
     y_test: np.ndarray | None = None
 
 
-def load(name_or_path):
+def load(name_or_path, max_expansion=MAX_EXPANSION):
     """A data set for comparisons.
 
     Parameters
@@ -41,6 +45,8 @@ def load(name_or_path):
         else from a cache in the home, filled from OpenML at the first use. Or the path of an ``.npz``
         file with arrays ``X`` and ``y`` and, optionally, ``X_test`` and ``y_test``; or that of a folder of
         class-named folders of images, or of a store of ``skal ingest``, which are not read into memory.
+    max_expansion : float, default=200
+        An array of 64 MiB or more in an ``.npz`` file is refused where it is more times as large as there.
 
     Returns
     -------
@@ -82,7 +88,7 @@ def load(name_or_path):
             f"{', '.join(_LOADERS)}; a file of your own ends in .npz, or is a folder of images, those of a "
             "class in a folder of its name."
         )
-    arrays = read_npz(path)
+    arrays = read_npz(path, max_expansion)
     if "y" not in arrays:
         raise ValueError(f"{path} has no array 'y', the labels of X; it holds {_listed(arrays)}.")
     if ("X_test" in arrays) != ("y_test" in arrays):
@@ -92,19 +98,21 @@ def load(name_or_path):
     return Dataset(path.stem, **wanted)
 
 
-def read_npz(path):
+def read_npz(path, max_expansion=MAX_EXPANSION):
     """The arrays of an ``.npz`` file, X among them, without running any code in it; -> dict.
 
     Raises
     ------
     ValueError
-        If it is no such file, lacks X, holds Python objects, or X and y differ in length.
+        If it is no such file, lacks X, holds Python objects, or X and y differ in length; or if an array
+        of 64 MiB or more is `max_expansion` times as large as in the file: a small file may claim to be huge.
     """
     path = Path(path)
     if not path.is_file():
         raise ValueError(f"There is no file {path}.")
     try:
-        arrays = _arrays(path)
+        bomb = _bomb(path, max_expansion)
+        arrays = {} if bomb else _arrays(path)
     except (zipfile.BadZipFile, zlib.error, EOFError) as error:
         raise ValueError(f"{path} is no complete .npz file ({error}); write it with numpy.savez.") from error
     except ValueError as error:
@@ -112,12 +120,29 @@ def read_npz(path):
             f"{path} can't be read: {error} skal reads no Python objects, since a file with them can run "
             "code; save labels as integers or as fixed-width strings (y.astype(str)), images as one array."
         ) from error
+    if bomb:
+        raise ValueError(
+            f"{path} holds {bomb}, and is refused as a bomb; if it is none, write it with numpy.savez, which "
+            "does not compress, or raise max_expansion of skal.datasets.load."
+        )
     if "X" not in arrays:
         raise ValueError(f"{path} has no array 'X', one entry for each row; it holds {_listed(arrays)}.")
     if arrays["X"].ndim < 2:
         raise ValueError(f"X in {path} must be a table or images, and has shape {arrays['X'].shape}.")
     _check_lengths(path, arrays, "X", "y")
     return arrays
+
+
+def _bomb(path, max_expansion):
+    """What the file has that is a bomb; empty for none."""
+    with zipfile.ZipFile(path) as archive:
+        for entry in archive.infolist():
+            times = entry.file_size / max(entry.compress_size, 1)
+            if entry.file_size >= _NO_BOMB and times > max_expansion:
+                return (
+                    f"{entry.filename}, {entry.file_size / 2**30:.1f} GiB, {times:.0f} times its size there"
+                )
+    return ""
 
 
 def scaled(X, scale=None):

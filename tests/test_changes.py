@@ -196,3 +196,10 @@ def test_nothing_is_written_to():
     for output, labels in FORMS:
         emoc(*arrays, output=output, labels=labels)
     expected_gradient_length(proba, points)
+
+
+@pytest.mark.parametrize("wrong", [{"output": "x"}, {"labels": "x"}])
+def test_unknown_forms_are_refused(wrong):
+    proba, points = np.full((3, 2), 0.5), np.ones((3, 1))
+    with pytest.raises(ValueError, match=r"emoc has no .*='x'; there are"):
+        emoc(proba, points, proba, points, **wrong)

@@ -147,3 +147,8 @@ def test_the_command_is_installed_and_compares_nets(tmp_path):
 def test_more_first_rows_than_the_pool_has_are_refused(tmp_path, capsys):
     assert main([*FAST, "--n-initial", "5000", "--out", str(tmp_path)]) == 2
     assert "--n-initial 5000 is more than the" in capsys.readouterr().err
+
+
+def test_the_package_runs_as_the_command():
+    done = subprocess.run([sys.executable, "-m", "skal", "--version"], capture_output=True, text=True)
+    assert done.stdout.startswith("skal ")

@@ -132,3 +132,14 @@ def test_without_a_network_there_is_advice(tmp_path, monkeypatch):
     with pytest.raises(OSError, match=r"no route to host.*SKAL_DATA"):
         datasets.load("mnist")
     assert list(tmp_path.rglob("*.npz")) == []
+
+
+def test_a_small_file_that_claims_to_be_huge_is_refused_by_a_limit_that_can_be_raised(tmp_path, monkeypatch):
+    monkeypatch.setattr(datasets, "_NO_BOMB", 2**16)
+    path = tmp_path / "bomb.npz"
+    np.savez_compressed(path, X=np.zeros((1000, 100)), y=np.arange(1000) % 3)
+    with pytest.raises(ValueError, match=r"holds X\.npy, 0\.0 GiB, \d+ times its size there, and is refused"):
+        datasets.load(path)
+    assert datasets.load(path, max_expansion=10_000).X.shape == (1000, 100)
+    np.savez(path, X=np.zeros((1000, 100)), y=np.arange(1000) % 3)
+    assert datasets.load(path).X.shape == (1000, 100)

@@ -1,6 +1,7 @@
 """Images on disk, decoded once into a store of blocks."""
 
 import csv
+import os
 
 import numpy as np
 import pytest
@@ -217,3 +218,13 @@ def test_a_manifest_of_other_rows_is_refused(folder, tmp_path):
     manifest.write_text("".join(manifest.read_text().splitlines(keepends=True)[:4]))
     with pytest.raises(ValueError, match=r"manifest\.csv names 3 images, and there are 18"):
         as_pool(tmp_path / "pool.zarr")
+
+
+def test_a_name_that_is_no_text_is_listed_and_skipped(folder, tmp_path):
+    whole = (folder / "cat" / "00.png").read_bytes()
+    with open(os.fsencode(folder / "cat") + b"/\xff\xfe.png", "wb") as file:
+        file.write(whole)
+    done = ingest(folder, tmp_path / "pool.zarr", **OPTIONS)
+    assert done.n_rows == 18
+    assert ("cat/??.png", "has a name that is no text") in [tuple(entry) for entry in done.skipped]
+    assert as_pool(tmp_path / "pool.zarr").shape[0] == 18

@@ -21,6 +21,21 @@ def is_linear(model):
     return isinstance(innermost(model), kinds)
 
 
+def has_bias(model):
+    """Whether the last layer of a fitted net, or a linear model, has a bias; True of anything else."""
+    model = innermost(model)
+    if is_linear(model):
+        return bool(getattr(model, "fit_intercept", True))
+    if not is_skorch_net(model):
+        return True
+    from torch import nn
+
+    modules = [getattr(model, f"{name}_") for name in model._modules]
+    layers = [layer for module in modules for layer in module.modules() if isinstance(layer, nn.Linear)]
+    last = [layer for layer in layers if layer.out_features == len(model.classes_)] or layers
+    return not last or last[-1].bias is not None
+
+
 def has_gradients(model):
     """Whether a model, fitted or not, has weights that gradients can be taken of: whether it is one net."""
     return is_skorch_net(innermost(model))

@@ -2,14 +2,14 @@
 
 from collections.abc import Mapping
 from copy import deepcopy
-from numbers import Real
+from numbers import Integral, Real
 
 import numpy as np
 import torch
 from skorch.dataset import unpack_data
 
 from skal._block_wise import block_wise
-from skal._compat import Interval
+from skal._compat import Interval, InvalidParameterError
 from skal.nets._signature import with_those_of
 from skal.nets.batches import unweighted
 from skal.nets.classifier import NetClassifier
@@ -154,6 +154,15 @@ class LossPredictionClassifier(NetClassifier):
 
     def _check_parameters(self):
         super()._check_parameters()
+        if self.taps is not None and len(self.taps) == 0:
+            raise InvalidParameterError(
+                f"taps={self.taps!r} leaves the loss module nothing to read: name layers, or pass None."
+            )
+        hidden = vars(self).get("loss_module__hidden", 1)
+        if not isinstance(hidden, Integral) or hidden < 1:
+            raise InvalidParameterError(
+                f"loss_module__hidden={hidden!r} is no width: pass an int of 1 or more."
+            )
         if self.compile:
             raise ValueError(
                 "compile=True makes one piece of the module, and its hidden layers can't be tapped"

@@ -7,10 +7,11 @@ from sklearn.preprocessing import normalize
 
 from skal._changes import emoc, gaussian_process_emoc
 from skal._compat import Interval, InvalidParameterError, StrOptions
-from skal._rows import n_rows, take
+from skal._rows import n_rows, row_keys, take
 from skal._seeds import derive
 from skal.capabilities._changes import (
     check_gaussian_process,
+    has_bias,
     has_gradients,
     is_gaussian_process,
     is_linear,
@@ -33,11 +34,12 @@ class EMOC(EmbeddingStrategy):
     the rows that are scored. High are rows whose label is open and that many rows resemble. *Pool-relative*.
 
     With ``layers="last"`` the step is one of the last layer: with h its input, and a bias, the logits at x
-    change by ``(e_y - p(x')) (h(x) . h(x') + 1)``. That is exact for nets, and for linear models, alone or
-    last in a pipeline (two classes count as two logits, which doubles the change of a single one). For all
-    other models, such as forests, the row itself stands for h, flattened, and the score is a heuristic: how
-    open a label is, times the density around it. Scale the columns there, with
-    ``embedding=StandardScaler()``, or take ``normalize=True``.
+    change by ``(e_y - p(x')) (h(x) . h(x') + 1)``, and without a bias by the same without the 1. That is
+    exact for nets, and for linear models, alone or last in a pipeline (two classes count as two logits, which
+    doubles the change of a single one; of more than two, the classes of an ``SGDClassifier`` stand each
+    against the rest, and the score takes them for one softmax). For all other models, such as forests, the
+    row itself stands for h, flattened, and the score is a heuristic: how open a label is, times the density
+    around it. Scale the columns there, with ``embedding=StandardScaler()``, or take ``normalize=True``.
 
     A ``GaussianProcessRegressor`` as `estimator`, alone or last in a pipeline, is the first version of the
     method (2014): it is fitted to -1 and 1, for each class against the rest, and a label's change is exactly
@@ -134,10 +136,10 @@ class EMOC(EmbeddingStrategy):
     def _check_model(self, model):
         if is_gaussian_process(model):
             check_gaussian_process(self, model)
-            if self.embedding is not None or self.layer is not None:
+            if self.embedding is not None or self.layer is not None or self.normalize:
                 raise InvalidParameterError(
-                    f"{self!r} asks a Gaussian process, which sees the rows of X; in place of embedding= and "
-                    "layer=, put a transformer before it in a pipeline."
+                    f"{self!r} asks a Gaussian process, which sees the rows of X; in place of embedding=, "
+                    "layer= and normalize=, put a transformer before it in a pipeline."
                 )
             return
         super()._check_model(model)
@@ -153,9 +155,10 @@ class EMOC(EmbeddingStrategy):
         """Nothing: the reference rows are among those that are scored."""
 
     def _score(self, X, rng):
-        n = n_rows(X)
-        rng = np.random.RandomState(derive(self.seed_, "references", n))
-        references = np.sort(rng.choice(n, min(n, self.n_reference), replace=False))
+        references = np.arange(n_rows(X))
+        if len(references) > self.n_reference:  # by content: scores follow rows that come in another order
+            keys = row_keys(X, derive(self.seed_, "references"))
+            references = np.argsort(keys, kind="stable")[: self.n_reference]
         if is_gaussian_process(self.estimator):
             return self._change_of_gaussian_process(X, references)
         if self.layers == "all" and has_gradients(self.estimator):
@@ -167,7 +170,8 @@ class EMOC(EmbeddingStrategy):
         proba, Z = self._proba_and_points(X)
         Z = normalize(Z) if self.normalize else Z
         labels = self._labels(proba.shape[1])
-        return emoc(proba, Z, proba[references], Z[references], output=self.output, labels=labels)
+        how = {"output": self.output, "labels": labels, "bias": has_bias(self.estimator_)}
+        return emoc(proba, Z, proba[references], Z[references], **how)
 
     def _change_of_gaussian_process(self, X, references):
         scores = np.empty(n_rows(X))

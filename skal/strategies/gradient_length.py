@@ -2,6 +2,7 @@
 
 from skal._block_wise import answered
 from skal._changes import expected_gradient_length
+from skal.capabilities._changes import has_bias
 from skal.strategies._embedding import EmbeddingStrategy
 
 __all__ = ["ExpectedGradientLength"]
@@ -66,4 +67,4 @@ class ExpectedGradientLength(EmbeddingStrategy):
         return answered(self._gradient_length, X)
 
     def _gradient_length(self, X):
-        return expected_gradient_length(*self._proba_and_points(X))
+        return expected_gradient_length(*self._proba_and_points(X), bias=has_bias(self.estimator_))

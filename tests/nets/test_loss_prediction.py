@@ -338,3 +338,9 @@ def test_scikit_learns_checks():
     check_estimator(net, expected_failed_checks=dict.fromkeys(weighted, why), on_skip=None)
     for name in weighted:  # no exception where pairs don't train the module
         checks[name](clone(net).set_params(detach_after=0))
+
+
+@pytest.mark.parametrize("wrong", [{"taps": ()}, {"taps": []}, {"loss_module__hidden": 0}])
+def test_a_loss_module_needs_something_to_read_and_a_width(wrong):
+    with pytest.raises(ValueError, match=next(iter(wrong))):
+        LossPredictionClassifier(max_epochs=1, **wrong).fit(X, y)

@@ -339,3 +339,34 @@ CASES = [
 @pytest.mark.parametrize("check", CASES)
 def test_contract(check):
     check()
+
+
+class WithoutBias(torch.nn.Module):
+    def __init__(self, in_shape, n_classes):
+        super().__init__()
+        self.body = torch.nn.Sequential(torch.nn.Linear(*in_shape, 6), torch.nn.ReLU())
+        self.head = torch.nn.Linear(6, n_classes, bias=False)
+
+    def forward(self, X):
+        return self.head(self.body(X))
+
+
+@pytest.mark.parametrize(("output", "labels"), FORMS)
+def test_a_last_layer_without_bias_has_gradients_of_its_weights_alone(output, labels):
+    net = NetClassifier(WithoutBias, dtype="float64", max_epochs=2, random_state=0, device="cpu")
+    strategy = fitted(EMOC(net, output=output, labels=labels))
+    module = strategy.estimator_.module_.eval()
+    expected = by_autograd(module, module.head, X[:40], output, labels)
+    np.testing.assert_allclose(strategy.score(X[:40]), expected, rtol=1e-6)
+    linear = EMOC(LogisticRegression(fit_intercept=False), output="logit", n_reference=999, random_state=0)
+    linear.fit(X[LABELED], Y[LABELED])
+    proba = linear.estimator_.predict_proba(X)
+    by_hand = 2 * (1 - (proba**2).sum(axis=1)) * np.abs(X @ X.T).mean(axis=1)
+    np.testing.assert_allclose(linear.score(X), by_hand, rtol=1e-9)
+
+
+def test_scores_follow_their_rows_where_references_are_a_part_of_them():
+    for model in (LogisticRegression(), GaussianProcessRegressor(RBF())):
+        strategy = EMOC(model, n_reference=20, random_state=0).fit(X[LABELED], Y[LABELED])
+        order = np.random.RandomState(1).permutation(len(X))
+        np.testing.assert_allclose(strategy.score(X[order]), strategy.score(X)[order], rtol=1e-6)

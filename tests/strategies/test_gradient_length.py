@@ -59,3 +59,13 @@ def test_it_runs_in_a_learner_with_a_default_net():
     images = np.random.RandomState(0).uniform(size=(60, 8, 8)).astype(np.float32)
     learner = ActiveLearner(NetClassifier(max_epochs=1), ExpectedGradientLength(), n_rounds=1, random_state=0)
     assert (learner.fit(images, np.arange(60) % 3).labeled_iter_ >= 0).sum() == 30
+
+
+def test_without_bias_the_gradient_is_that_of_the_weights_alone():
+    strategy = ExpectedGradientLength(LogisticRegression(fit_intercept=False), random_state=0)
+    proba = strategy.fit(X[::5], Y[::5]).estimator_.predict_proba(X)
+    expected = [
+        sum(p[y] * np.linalg.norm(np.outer(row, p - np.eye(3)[y])) for y in range(3))
+        for p, row in zip(proba, X, strict=True)
+    ]
+    np.testing.assert_allclose(strategy.score(X), expected)
