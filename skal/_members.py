@@ -13,7 +13,7 @@ from skal import capabilities
 from skal._compat import routing_enabled, slice_fit_params
 from skal._images import mask_values
 from skal._rows import as_objects, take
-from skal._seeds import seed_every_state
+from skal._seeds import derive, seed_every_state
 from skal.capabilities._models import last_step
 
 __all__ = ["TrainingSet", "bootstrap", "bootstrap_masks", "fit_members", "member"]
@@ -77,7 +77,7 @@ def _drawn(y, seed, count_classes):
             return rows
 
 
-def fit_members(members, sets, *, together, n_jobs):
+def fit_members(members, sets, *, together, n_jobs, seed=0):
     """The members, fitted to their training sets: in one run, or one by one.
 
     Parameters
@@ -87,6 +87,8 @@ def fit_members(members, sets, *, together, n_jobs):
     together : bool or "auto"
         Whether nets are trained in one run.
     n_jobs : int or None
+    seed : int, default=0
+        Fixes what members draw that have no ``random_state``.
 
     Returns
     -------
@@ -102,7 +104,8 @@ def fit_members(members, sets, *, together, n_jobs):
     if reason is not None:
         _insist(together, members, reason)
         return one_by_one(
-            delayed(_fitted)(member, *own.taken()) for member, own in zip(members, sets, strict=True)
+            delayed(_fitted)(member, *own.taken(), derive(seed, "draws", number))
+            for number, (member, own) in enumerate(zip(members, sets, strict=True))
         )
     from skal.nets.together import fit_together
 
@@ -112,7 +115,7 @@ def fit_members(members, sets, *, together, n_jobs):
     reason = fit_together(ends, rows, always=together is True)
     if reason is not None:
         _insist(together, members, reason)
-        ends = one_by_one(delayed(_fitted)(end, *own) for end, own in zip(ends, rows, strict=True))
+        ends = one_by_one(delayed(_fitted)(end, *own, 0) for end, own in zip(ends, rows, strict=True))
     return [_ending_in(member, end) for member, end in zip(members, ends, strict=True)]
 
 
@@ -172,5 +175,6 @@ def _ending_in(member, end):
     return member
 
 
-def _fitted(model, X, y, params):
-    return model.fit(X, y, **params)
+def _fitted(model, X, y, params, seed):
+    with capabilities.fenced(model, seed):
+        return model.fit(X, y, **params)

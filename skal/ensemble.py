@@ -168,6 +168,7 @@ class EnsembleClassifier(MetaClassifier):
             [TrainingSet(X, y, params, rows) for rows in samples],
             together=self.together,
             n_jobs=self.n_jobs,
+            seed=self.seed_,
         )
         self.classes_ = reduce(np.union1d, [member.classes_ for member in self.estimators_], classes)
         vars(self).pop("estimators_samples_", None)

@@ -159,7 +159,8 @@ def _train(estimator, pool, seed, number, rows, previous, *, warm_start, fit_par
     facts = {name: value for name, value in named.items() if name is not None}
     if not getattr(model, "reads_pools", False):
         X = in_memory(X)
-    return model.fit(X, y, **slice_fit_params(pool.X, fit_params, used), **facts)
+    with capabilities.fenced(model, derive(seed, number, "draws")):
+        return model.fit(X, y, **slice_fit_params(pool.X, fit_params, used), **facts)
 
 
 def _vocabulary(pool, mark):

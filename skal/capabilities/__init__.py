@@ -20,6 +20,7 @@ from skal.capabilities._loss import predict_loss
 from skal.capabilities._models import (
     allows_nan,
     continues_training,
+    fenced,
     final_parameter,
     fit_parameter,
     is_semi_supervised,
@@ -36,6 +37,7 @@ __all__ = [
     "count_members",
     "draw_blocks",
     "embed",
+    "fenced",
     "final_parameter",
     "fit_parameter",
     "fit_transformer",

@@ -8,7 +8,7 @@ from skal._rows import n_rows
 from skal.capabilities import _draws, _loss
 from skal.capabilities._answers import check_pixels, check_probabilities
 from skal.capabilities._blocks import image_blocks, parts_of_one_size
-from skal.capabilities._models import is_torch_module, labels_pixels, name_of
+from skal.capabilities._models import fenced, is_torch_module, labels_pixels, name_of
 
 _ANY_MODEL = "use a model that has it"
 
@@ -79,7 +79,8 @@ def predict_proba(model, X):
         If the model answers with another shape, with numbers that are not finite, or that are no
         probabilities.
     """
-    answer = model.predict_proba(X)
+    with fenced(model):
+        answer = model.predict_proba(X)
     if labels_pixels(model):
         return check_pixels(answer, model, "predict_proba", X)
     return check_probabilities(np.asarray(answer), model, "predict_proba", (n_rows(X),))

@@ -23,6 +23,7 @@ from skal._seeds import draw_seed
 from skal.capabilities._answers import check_pixels, check_probabilities
 from skal.capabilities._blocks import BLOCK_VALUES, image_blocks, parts_of_one_size
 from skal.capabilities._models import (
+    fenced,
     innermost,
     is_skorch_net,
     is_torch_module,
@@ -219,10 +220,11 @@ def member_proba(member, X, classes):
             f"on {classes.tolist()}, does not; train both on the same classes."
         )
     proba = np.zeros((n_rows(X), len(classes)))
-    if hasattr(member, "predict_proba"):
-        proba[:, np.searchsorted(classes, member.classes_)] = member.predict_proba(X)
-    else:
-        proba[np.arange(len(proba)), np.searchsorted(classes, member.predict(X))] = 1
+    with fenced(member):
+        if hasattr(member, "predict_proba"):
+            proba[:, np.searchsorted(classes, member.classes_)] = member.predict_proba(X)
+        else:
+            proba[np.arange(len(proba)), np.searchsorted(classes, member.predict(X))] = 1
     return proba
 
 

@@ -1,6 +1,7 @@
 """What a model is: what stands inside pipelines and searches, and what its class says of it."""
 
 import sys
+from contextlib import contextmanager
 from inspect import signature
 
 from sklearn.frozen import FrozenEstimator
@@ -187,6 +188,24 @@ def is_skorch_net(model):
     """Whether a model is a net of skorch, which need not be imported to tell."""
     skorch = sys.modules.get("skorch")
     return skorch is not None and isinstance(model, skorch.NeuralNet)
+
+
+@contextmanager
+def fenced(model, seed=0):
+    """A block in which a net of skorch's own classes draws from a seed and leaves no trace.
+
+    Such nets have no ``random_state``, and draw from torch's own even where they predict. Nets of skal fence
+    themselves in.
+    """
+    net = innermost(model)
+    if not is_skorch_net(net) or hasattr(net, "_isolated"):
+        yield
+        return
+    from skal.nets.seeding import isolated, modes_kept
+
+    modules = [getattr(net, name + "_") for name in net._modules] if net.initialized_ else []
+    with isolated(seed, net.device or "cpu"), modes_kept(*modules):
+        yield
 
 
 def name_of(model):

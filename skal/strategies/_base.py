@@ -238,7 +238,8 @@ class QueryStrategy(ClassNamePrefixFeaturesOutMixin, TransformerMixin, MetaEstim
         self.estimator_ = seed_open_states(clone(model), derive(self.seed_, "estimator"))
         has_labels = y is not None and len(y) > 0  # none at a cold start
         if has_labels or isinstance(model, FrozenEstimator):
-            self.estimator_.fit(X, y, **fit_params)
+            with capabilities.fenced(self.estimator_, derive(self.seed_, "draws")):
+                self.estimator_.fit(X, y, **fit_params)
 
     def _look(self, X):
         """Hook: what to learn of all rows of `fit`, labelled or not; by default nothing."""
