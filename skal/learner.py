@@ -286,6 +286,7 @@ class ActiveLearner(CallbackSupportMixin, DelegatingClassifier):
         check_is_strategy(strategy)
         self._validate_params()
         check_model(strategy, lent=self.estimator)
+        self._check_that_it_sees_all_rows()
         if self.n_rounds is None and self.max_labels is None:
             raise ValueError("n_rounds=None needs max_labels, which then ends the loop.")
         if self.warm_start and not capabilities.continues_training(self.estimator):
@@ -294,6 +295,17 @@ class ActiveLearner(CallbackSupportMixin, DelegatingClassifier):
                 "has no warm_start, or one that adds members to an old ensemble; use warm_start=False."
             )
         return strategy
+
+    def _check_that_it_sees_all_rows(self):
+        outer, inner = self.estimator, getattr(self.estimator, "estimator", None)
+        while inner is not None and not capabilities.is_semi_supervised(outer):
+            outer, inner = inner, getattr(inner, "estimator", None)
+        if capabilities.is_semi_supervised(outer) and not capabilities.is_semi_supervised(self.estimator):
+            raise ValueError(
+                f"{type(self.estimator).__name__} is fitted on labels only, so that {outer!r} in it would see no "
+                "unlabelled rows: put the semi-supervised classifier outside, around the other, or search the "
+                "learner."
+            )
 
     def _first_rows(self, X, y, is_known, seed):
         if self.n_rounds == 0:

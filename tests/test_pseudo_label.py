@@ -5,6 +5,7 @@ import pytest
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.datasets import load_digits
 from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import GridSearchCV
 from sklearn.naive_bayes import GaussianNB
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import make_pipeline
@@ -13,7 +14,7 @@ from sklearn.svm import LinearSVC
 from sklearn.tree import DecisionTreeClassifier
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from skal import ActiveLearner, NetClassifier, PseudoLabelClassifier
+from skal import ActiveLearner, EnsembleClassifier, NetClassifier, PseudoLabelClassifier
 from skal.acquisition import entropy
 from skal.pseudo_label import threshold_at
 from skal.strategies import Entropy, LeastConfidence, Margin, Random
@@ -260,3 +261,12 @@ def test_refusals():
         PseudoLabelClassifier(model, threshold=-1).fit(X, HIDDEN)
     with pytest.raises(ValueError, match="schedule"):
         PseudoLabelClassifier(model, schedule="quadratic").fit(X, HIDDEN)
+
+
+def test_inside_a_model_that_is_fitted_on_labels_only_it_is_refused():
+    model = PseudoLabelClassifier(LogisticRegression())
+    for outer in (EnsembleClassifier(model, 2), GridSearchCV(model, {"threshold": [0.1, 0.2]})):
+        with pytest.raises(ValueError, match="is fitted on labels only, so that PseudoLabelClassifier"):
+            ActiveLearner(outer, n_rounds=1).fit(X, y)
+    around = PseudoLabelClassifier(EnsembleClassifier(LogisticRegression(), 2, bootstrap=True))
+    assert ActiveLearner(around, n_rounds=1, random_state=0).fit(X, y).history_[0]["n_pseudo_labels"] >= 0
