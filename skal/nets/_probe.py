@@ -27,12 +27,15 @@ class Probe(NamedTuple):
     """Whether the module draws random numbers besides dropout, in evaluation mode too."""
     batch_rows: int
     """How many rows at once are best for a CPU's cache."""
+    shapes: list
+    """The shape of what each call drops, of the few rows."""
 
     def site(self, number, x, n_rows):
         """The site of a call of dropout on `x`, in a forward of `n_rows` rows."""
         known = self.sites[number] if number < len(self.sites) else None
         rows = None if known is None or known.axis is None else x.shape[known.axis : known.axis + 1]
-        if known is None or (rows is not None and (not rows or rows[0] % n_rows)):
+        is_other = known is not None and known.axis is None and x.shape != self.shapes[number]
+        if known is None or is_other or (rows is not None and (not rows or rows[0] % n_rows)):
             raise TypeError(
                 "MC dropout knows the rows of a dropout's input from the first rows of X, and the module has "
                 "called another dropout for later ones: keep calls of dropout out of branches that hang on "
@@ -130,7 +133,8 @@ def probe(source, batch):
         )
     pairs = zip(small.calls, large.calls, strict=True)
     sites = [_site(number, *pair, source.name) for number, pair in enumerate(pairs)]
-    return Probe(sites, bool(large.random), _batch_rows(large))
+    shapes = [call.x.shape for call in large.calls]
+    return Probe(sites, bool(large.random), _batch_rows(large), shapes)
 
 
 def no_dropout(model):

@@ -84,6 +84,7 @@ def check_rows(net, X, *, reset):
         check_consistent_length(*X.values())
         return X
     X = as_numpy(X)
+    _check_one_shape(X)
     if not reset and getattr(X, "ndim", 0) > 1:  # before scikit-learn, which would count the rows of an image
         _check_shape(net, tuple(X.shape[1:]))
     with row_named(X):
@@ -91,6 +92,18 @@ def check_rows(net, X, *, reset):
     if not reset:
         _check_shape(net, X.shape[1:])
     return X
+
+
+def _check_one_shape(X):
+    """Refuse a list of arrays of several shapes, of which numpy would not say which row it is."""
+    if not isinstance(X, list | tuple) or not all(hasattr(row, "shape") for row in X):
+        return
+    other = next((i for i, row in enumerate(X) if row.shape != X[0].shape), None)
+    if other is not None:
+        raise ValueError(
+            f"Row {other} has the shape {tuple(X[other].shape)}, and row 0 has {tuple(X[0].shape)}; bring all "
+            "rows to one shape."
+        )
 
 
 def _checked_part(part):

@@ -71,3 +71,10 @@ def test_a_dataset_without_labels_is_predicted():
         assert_array_equal(net.predict_proba(X), net.predict_proba(rows))
         assert_array_equal(net.embed(X), net.embed(rows))
         assert_array_equal(net.sample_proba(X, 3, random_state=0), net.sample_proba(rows, 3, random_state=0))
+
+
+def test_the_row_of_another_shape_is_named():
+    rows = [np.zeros((4, 4)) for _ in range(9)]
+    rows[5] = np.zeros((4, 3))
+    with pytest.raises(ValueError, match=r"Row 5 has the shape \(4, 3\), and row 0 has \(4, 4\)"):
+        NetClassifier(max_epochs=1).fit(rows, np.arange(9) % 3)

@@ -166,3 +166,22 @@ def test_one_number_for_a_row_is_no_class():
     module = nn.Sequential(nn.Linear(4, 8), nn.Dropout(), nn.Linear(8, 1))
     with pytest.raises(TypeError, match="one number for a row, and draws need the logit of each class"):
         sample_proba(module, torch.randn(5, 4), 3)
+
+
+def test_dropout_of_some_rows_is_refused_whichever_come_first():
+    class Some(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.body, self.drop, self.head = nn.Linear(4, 8), nn.Dropout(), nn.Linear(8, 3)
+
+        def forward(self, X):
+            hidden, some = self.body(X), X[:, 0] > 0
+            dropped = hidden.clone()
+            dropped[some] = self.drop(hidden[some])
+            return self.head(dropped)
+
+    module, X = Some(), torch.randn(40, 4)
+    for first in ((-1, -1), (-1, 1), (1, -1), (1, 1)):
+        X[:2, 0] = torch.tensor(first)
+        with pytest.raises(TypeError, match="MC dropout"):
+            sample_proba(module, X, 3)
