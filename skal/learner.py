@@ -302,8 +302,8 @@ class ActiveLearner(CallbackSupportMixin, DelegatingClassifier):
             outer, inner = inner, getattr(inner, "estimator", None)
         if capabilities.is_semi_supervised(outer) and not capabilities.is_semi_supervised(self.estimator):
             raise ValueError(
-                f"{type(self.estimator).__name__} is fitted on labels only, so that {outer!r} in it would see "
-                "no unlabelled rows: put the semi-supervised classifier outside, around the other, or search "
+                f"{type(self.estimator).__name__} is fitted on labels only, so that {outer!r} in it sees no "
+                "unlabelled rows: put the semi-supervised classifier outside, around the other, or search "
                 "the learner."
             )
 

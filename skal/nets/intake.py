@@ -101,8 +101,8 @@ def _check_one_shape(X):
     other = next((i for i, row in enumerate(X) if row.shape != X[0].shape), None)
     if other is not None:
         raise ValueError(
-            f"Row {other} has the shape {tuple(X[other].shape)}, and row 0 has {tuple(X[0].shape)}; bring all "
-            "rows to one shape."
+            f"Of the rows that a net got, row {other} has the shape {tuple(X[other].shape)}, and row 0 has "
+            f"{tuple(X[0].shape)}; bring all rows to one shape."
         )
 
 

@@ -76,5 +76,5 @@ def test_a_dataset_without_labels_is_predicted():
 def test_the_row_of_another_shape_is_named():
     rows = [np.zeros((4, 4)) for _ in range(9)]
     rows[5] = np.zeros((4, 3))
-    with pytest.raises(ValueError, match=r"Row 5 has the shape \(4, 3\), and row 0 has \(4, 4\)"):
+    with pytest.raises(ValueError, match=r"row 5 has the shape \(4, 3\), and row 0 has \(4, 4\)"):
         NetClassifier(max_epochs=1).fit(rows, np.arange(9) % 3)
