@@ -452,7 +452,7 @@ def test_a_file_of_one_array_is_mapped(tmp_path):
 
 def test_numbers_of_hugging_face_keep_their_type(tmp_path):
     """They come as lists: uint8 images that came as int64 would not be scaled, and other rows be chosen."""
-    nested = datasets.Features({"x": datasets.List(datasets.List(datasets.Value("float32")))})
+    nested = datasets.Features({"x": [[datasets.Value("float32")]]})
     for features in (datasets.Features({"x": datasets.Array2D((4, 5), "uint8")}), nested):
         held = datasets.Dataset.from_dict({"x": IMAGES}, features=features)
         dtype = "float32" if features is nested else "uint8"
