@@ -19,6 +19,8 @@ class Dropout(NamedTuple):
     """Shape of what is dropped: that of x, with 1 for the axes that go together."""
     alpha: bool
     inplace: bool
+    training: bool = True
+    """Whether the call asks to drop, in the mode that the module is in."""
 
 
 class DropoutMode(TorchFunctionMode):
@@ -61,7 +63,8 @@ def as_dropout(func, args, kwargs):
         shared = 1 if x.ndim == _UNBATCHED.get(func) else 2
     mask_shape = (*x.shape[:shared], *(1 for _ in x.shape[shared:]))
     inplace = bool(named.get("inplace")) or name.endswith("_")
-    return Dropout(x, float(named.get("p", 0.5)), mask_shape, alpha, inplace)
+    training = bool(named.get("training", named.get("train", not alpha)))  # as the functions have it
+    return Dropout(x, float(named.get("p", 0.5)), mask_shape, alpha, inplace, training)
 
 
 _ARGUMENTS = ("input", "p", "training", "inplace")

@@ -124,8 +124,14 @@ def probe(source, batch):
             )
         source.set_training(True, but=_QUIET)
         small, large = _watch(source, two), _watch(source, three)
-    if not large.calls:
+    asked = trained.calls if len(trained.calls) == len(large.calls) else large.calls
+    if not any(call.training for call in asked):
         raise no_dropout(source.model)
+    if not all(call.training for call in asked):
+        raise TypeError(
+            f"{source.name} has a call of dropout that is off in training mode too, beside others that are "
+            "on: leave that call out."
+        )
     if small.signature() != large.signature():
         raise TypeError(
             f"{source.name} calls dropout {len(small.calls)} times for two rows and {len(large.calls)} times "

@@ -185,3 +185,22 @@ def test_dropout_of_some_rows_is_refused_whichever_come_first():
         X[:2, 0] = torch.tensor(first)
         with pytest.raises(TypeError, match=r"MC dropout|which of its values belong to which row"):
             sample_proba(module, X, 3)
+
+
+class Switched(nn.Module):
+    def __init__(self, use, both=False):
+        super().__init__()
+        self.body, self.head, self.use, self.both = nn.Linear(4, 8), nn.Linear(8, 3), use, both
+
+    def forward(self, X):
+        hidden = functional.dropout(self.body(X), 0.5, training=self.training and self.use)
+        return self.head(functional.dropout(hidden, 0.3, self.training) if self.both else hidden)
+
+
+def test_a_call_that_is_off_in_training_too_is_no_dropout():
+    X = torch.randn(6, 4)
+    assert sample_proba(Switched(use=True), X, 5).std(axis=0).max() > 0
+    with pytest.raises(TypeError, match="needs a net with active dropout, which Switched lacks"):
+        sample_proba(Switched(use=False), X, 5)
+    with pytest.raises(TypeError, match="a call of dropout that is off in training mode too"):
+        sample_proba(Switched(use=False, both=True), X, 5)
