@@ -454,7 +454,7 @@ def test_numbers_of_hugging_face_keep_their_type(tmp_path):
     """They come as lists: uint8 images that came as int64 would not be scaled, and other rows be chosen."""
     nested = datasets.Features({"x": [[datasets.Value("float32")]]})
     for features in (datasets.Features({"x": datasets.Array2D((4, 5), "uint8")}), nested):
-        held = datasets.Dataset.from_dict({"x": IMAGES}, features=features)
+        held = datasets.Dataset.from_dict({"x": IMAGES.tolist()}, features=features)
         dtype = "float32" if features is nested else "uint8"
         for form in (held, held.with_format("numpy"), held.with_format("torch")):
             pool = as_pool(form)
