@@ -82,7 +82,7 @@ def ingest(folder, store, *, size=224, mode="RGB", max_pixels=MAX_PIXELS, n_jobs
     folder, store = Path(folder), Path(store)
     size = (size, size) if np.ndim(size) == 0 else tuple(size)
     paths, outside, others = list_images(folder)
-    paths, nameless = _split_by(paths, _is_text)
+    nameless, paths = [path for path in paths if not _is_text(path)], list(filter(_is_text, paths))
     if not paths:
         raise ValueError(f"{folder} has no images to ingest.")
     files = [(path, os.stat(folder / path).st_size) for path in paths]
@@ -124,11 +124,6 @@ def _is_text(path):
 
 def _shown(path):
     return path.encode("utf-8", "replace").decode("utf-8")
-
-
-def _split_by(paths, is_good):
-    good = [path for path in paths if is_good(path)]
-    return good, [path for path in paths if not is_good(path)]
 
 
 def run(args):

@@ -115,7 +115,7 @@ def fit_members(members, sets, *, together, n_jobs, seed=0):
     reason = fit_together(ends, rows, always=together is True)
     if reason is not None:
         _insist(together, members, reason)
-        ends = one_by_one(delayed(_fitted)(end, *own, 0) for end, own in zip(ends, rows, strict=True))
+        ends = one_by_one(delayed(_fitted)(end, *own) for end, own in zip(ends, rows, strict=True))
     return [_ending_in(member, end) for member, end in zip(members, ends, strict=True)]
 
 
@@ -175,6 +175,6 @@ def _ending_in(member, end):
     return member
 
 
-def _fitted(model, X, y, params, seed):
+def _fitted(model, X, y, params, seed=0):
     with capabilities.fenced(model, seed):
         return model.fit(X, y, **params)

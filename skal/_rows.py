@@ -7,6 +7,7 @@ from contextlib import contextmanager
 import joblib
 import numpy as np
 from scipy import sparse
+from sklearn.utils import gen_batches
 from sklearn.utils.validation import assert_all_finite, validate_data
 
 from skal._compat import n_rows, rows_of
@@ -98,10 +99,16 @@ def row_keys(X, seed):
     array = X.to_numpy() if hasattr(X, "to_numpy") else X
     array = array if isinstance(array, np.ndarray) else as_objects(array)
     if array.dtype.kind in "biuf":
-        bits = _bits(array.reshape(len(array), -1))
-        return _mixed((bits * _multipliers(bits.shape[1], seed)).sum(axis=1, dtype=np.uint64))
+        table = array.reshape(len(array), -1)
+        multipliers, keys = _multipliers(table.shape[1], seed), np.empty(len(table), dtype=np.uint64)
+        for rows in gen_batches(len(table), max(1, _KEYED_VALUES // max(1, table.shape[1]))):
+            keys[rows] = (_bits(table[rows]) * multipliers).sum(axis=1, dtype=np.uint64)
+        return _mixed(keys)
     texts = [joblib.hash((np.asarray(as_numpy(row)).tolist(), seed)) for row in array]
     return np.array([int(text[:16], 16) for text in texts], dtype=np.uint64)
+
+
+_KEYED_VALUES = 2**18  # at once, so that they stay in a processor's cache
 
 
 def _bits(numbers):

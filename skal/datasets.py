@@ -16,11 +16,11 @@ from skal._rows import is_view
 from skal._runs import write_atomically
 from skal.containers import View, as_pool
 
+__all__ = ["Dataset", "load", "load_mask_folder", "make_nuclei", "read_npz", "scaled"]
+
 #: How many times as large as in its file an array may be.
 MAX_EXPANSION = 200
 _NO_BOMB = 2**26  # bytes
-
-__all__ = ["Dataset", "load", "load_mask_folder", "make_nuclei", "read_npz", "scaled"]
 
 
 @dataclass(frozen=True)

@@ -139,14 +139,19 @@ def has_plain_rows(dataset):
     """Whether the entries of a map-style Dataset are arrays, or pairs of an array and a label."""
     if len(dataset) == 0:
         return False
-    with random_states_kept():
-        entry = dataset.__getitems__([0])[0] if hasattr(dataset, "__getitems__") else dataset[0]
+    entry = first_entry(dataset)
     if isinstance(entry, dict) or (
         isinstance(entry, tuple | list) and not (is_pair(entry) or is_alone(entry))
     ):
         return False
     entry = _row(entry)
     return is_image(entry) or (hasattr(entry, "shape") and hasattr(entry, "dtype"))
+
+
+def first_entry(dataset):
+    """Entry 0 of a map-style Dataset, read in the way in which torch's loader reads it."""
+    with random_states_kept():
+        return dataset.__getitems__([0])[0] if hasattr(dataset, "__getitems__") else dataset[0]
 
 
 def is_pair(entry):

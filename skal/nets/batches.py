@@ -9,8 +9,7 @@ import torch
 from skorch.dataset import Dataset
 from torch.utils.data import Subset
 
-from skal.containers._datasets import is_alone, is_pair
-from skal.containers._protocol import random_states_kept
+from skal.containers._datasets import first_entry, is_alone, is_pair
 from skal.nets.targets import encode
 
 
@@ -71,16 +70,23 @@ class Unlabelled(torch.utils.data.Dataset):
         return len(self.dataset)
 
     def __getitem__(self, i):
-        x = self.dataset[i]
-        return (x[0] if is_alone(x) else x), 0
+        return _paired(self.dataset[i])
+
+    def __getitems__(self, rows):
+        """Entries at once, where the dataset has a way of its own to read them."""
+        read = getattr(self.dataset, "__getitems__", None)
+        return list(map(_paired, read(rows) if read else (self.dataset[row] for row in rows)))
+
+
+def _paired(x):
+    return (x[0] if is_alone(x) else x), 0
 
 
 def has_no_labels(dataset):
     """Whether the first entry of a map-style dataset is a row and no pair; one without rows has none."""
     if not (hasattr(dataset, "__getitem__") and hasattr(dataset, "__len__") and len(dataset)):
         return False
-    with random_states_kept():
-        return not is_pair(dataset[0])
+    return not is_pair(first_entry(dataset))
 
 
 class Batches:

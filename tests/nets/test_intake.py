@@ -78,3 +78,18 @@ def test_the_row_of_another_shape_is_named():
     rows[5] = np.zeros((4, 3))
     with pytest.raises(ValueError, match=r"row 5 has the shape \(4, 3\), and row 0 has \(4, 4\)"):
         NetClassifier(max_epochs=1).fit(rows, np.arange(9) % 3)
+
+
+@pytest.mark.parametrize("with_labels", [True, False])
+def test_a_dataset_that_is_only_read_at_once_is_predicted(with_labels):
+    rows = torch.rand(30, 5)
+
+    class AtOnce(torch.utils.data.Dataset):
+        def __len__(self):
+            return 30
+
+        def __getitems__(self, numbers):
+            return [(rows[number], 0) if with_labels else rows[number] for number in numbers]
+
+    net = NetClassifier(max_epochs=1, module__hidden=8, random_state=0).fit(rows, np.arange(30) % 3)
+    assert_array_equal(net.predict_proba(AtOnce()), net.predict_proba(rows))
