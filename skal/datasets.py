@@ -109,7 +109,7 @@ def read_npz(path, max_expansion=MAX_EXPANSION):
     """
     path = Path(path)
     if not path.is_file():
-        raise ValueError(f"There is no file {path}.")
+        raise ValueError(f"There is no file {path}; check its spelling.")
     try:
         bomb = _bomb(path, max_expansion)
         arrays = {} if bomb else _arrays(path)

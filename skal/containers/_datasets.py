@@ -37,10 +37,10 @@ class _Rows(Container):
         """Hook: the rows as arrays; list of int -> list of ndarray."""
         raise NotImplementedError
 
-    def _one(self, dataset, row):
-        """An entry of somebody's Dataset; its errors name no row."""
+    def _one(self, read, row):
+        """An entry that somebody's function reads; its errors name no row."""
         try:
-            return dataset[row]
+            return read(row)
         except Exception as error:
             raise ValueError(f"{self.name(row)} can't be read: {type(error).__name__}: {error}") from error
 
@@ -77,11 +77,13 @@ class MapDataset(_Rows):
         return [as_array(_row(entry)) for entry in entries]
 
     def _entries(self, rows):
+        at_once = getattr(self._dataset, "__getitems__", None)
         with random_states_kept():
-            if hasattr(self._dataset, "__getitems__"):
-                with suppress(Exception):  # one by one it will show which row it is
-                    return list(self._dataset.__getitems__(list(rows)))
-            return [self._one(self._dataset, row) for row in rows]
+            if at_once is None:
+                return [self._one(self._dataset.__getitem__, row) for row in rows]
+            with suppress(Exception):  # one by one it will show which row it is
+                return list(at_once(list(rows)))
+            return [self._one(lambda row: at_once([row])[0], row) for row in rows]
 
 
 class HuggingFaceDataset(_Rows):
@@ -116,7 +118,7 @@ class HuggingFaceDataset(_Rows):
     def _read(self, rows):
         with suppress(Exception):
             return list(map(self._as_row, self._dataset[list(rows)][self._column]))
-        return [self._as_row(self._one(self._dataset, row)[self._column]) for row in rows]
+        return [self._as_row(self._one(self._dataset.__getitem__, row)[self._column]) for row in rows]
 
     def _as_row(self, value):
         row = as_array(value)

@@ -486,6 +486,18 @@ class OnlyBatched(Pairs):
         raise NotImplementedError
 
 
+def test_of_a_dataset_that_is_only_read_at_once_the_broken_row_is_named():
+    class TornAtOnce(OnlyBatched):
+        def __getitems__(self, rows):
+            if 8 in rows:
+                raise OSError("truncated")
+            return super().__getitems__(rows)
+
+    pool = as_pool(dataset(TABLE, np.arange(50), TornAtOnce))
+    with pytest.raises(ValueError, match="Row 8 of the pool can't be read: OSError: truncated"):
+        pool[[3, 8]].read()
+
+
 def test_what_comes_in_as_it_is_becomes_a_pool_or_is_refused_with_advice(tmp_path):
     import torch
 
