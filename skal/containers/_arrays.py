@@ -29,7 +29,10 @@ class Array(Container):
         if getattr(array, "filename", None) is not None:
             path, position = os.path.abspath(array.filename), _position(array)
             self._place = path, position, array.shape, array.strides
-            is_rest = position + array.nbytes == os.path.getsize(path)  # whatever the file comes to hold
+            size = os.path.getsize(path) if os.path.exists(path) else None  # a mapped file may be deleted
+            is_rest = (
+                position + array.nbytes == size
+            )  # then the place is the same whatever the file will hold
             self.origin = ("file", path, position) if is_rest else ("file", *self._place)
             self.is_portable = array.mode != "c"  # whose changes are in no file
 

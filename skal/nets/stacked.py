@@ -149,7 +149,7 @@ class StackedChannels(nn.Module):
         return X.unflatten(1, (self.n, -1)).transpose(0, 1).flatten(0, 1)
 
     def _lent(self, wide):
-        """The layer of all channels with the tensors of now; `functional_call` takes ten times as long.
+        """The layer of all channels with the tensors of now; `functional_call` would take time to swap them.
 
         Tensors of one number a net, such as a count of batches, stay as they are. Of buffers these are views,
         which the layer writes to.

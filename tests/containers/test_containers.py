@@ -512,3 +512,10 @@ def test_what_comes_in_as_it_is_becomes_a_pool_or_is_refused_with_advice(tmp_pat
         at_the_door(torch.utils.data.DataLoader(held))
     with pytest.raises(TypeError, match="Endless has no length"):
         at_the_door(type("Endless", (torch.utils.data.Dataset,), {})())
+
+
+def test_a_mapped_file_may_be_deleted(tmp_path):
+    np.save(tmp_path / "X.npy", TABLE)
+    mapped = np.load(tmp_path / "X.npy", mmap_mode="r")
+    (tmp_path / "X.npy").unlink()
+    np.testing.assert_array_equal(as_pool(mapped)[[3, 1]].read(), TABLE[[3, 1]])
